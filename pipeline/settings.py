@@ -12,35 +12,69 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SPOOL_", frozen=True, extra="ignore", env_ignore_empty=True)
 
-    database_url: str | None = Field(None, description="The catalog of jobs: `mysql+mysqldb://user:password@host/spool` or `sqlite:////path/catalog.db`.")
-    auth_database_url: str | None = Field(None, description="The users: same forms as the catalog's, a database of its own. Only auth knows it.")
-    blob_url: str | None = Field(None, description="Where bytes are kept: `mongodb://user:password@host/spool` (GridFS) or `file:///path`.")
-    queue_url: str | None = Field(None, description="The broker: `amqp://user:password@host/vhost`, or `memory://` inside one process.")
-    mail_url: str | None = Field(None, description="How mail leaves: `smtp://user:password@host:587?tls=starttls`, `smtps://...:465`, or `file:///folder` for a folder of .eml files.")
+    database_url: str | None = Field(
+        None,
+        description="The catalog of jobs: `mysql+mysqldb://user:password@host/spool` or `sqlite:////path/catalog.db`.",
+    )
+    auth_database_url: str | None = Field(
+        None, description="The users: same forms as the catalog's, a database of its own. Only auth knows it."
+    )
+    blob_url: str | None = Field(
+        None, description="Where bytes are kept: `mongodb://user:password@host/spool` (GridFS) or `file:///path`."
+    )
+    queue_url: str | None = Field(
+        None, description="The broker: `amqp://user:password@host/vhost`, or `memory://` inside one process."
+    )
+    mail_url: str | None = Field(
+        None,
+        description="How mail leaves: `smtp://user:password@host:587?tls=starttls`, `smtps://...:465`, or `file:///folder` for a folder of .eml files.",
+    )
     mail_from: str = Field("Spool <spool@localhost>", description="The sender of mails.")
-    public_url: str = Field("http://127.0.0.1:8080", description="The gateway's address as people reach it; links in mails begin with it.")
+    public_url: str = Field(
+        "http://127.0.0.1:8080", description="The gateway's address as people reach it; links in mails begin with it."
+    )
 
     auth_url: str | None = Field(None, description="Where the gateway reaches auth, for example `http://auth:8000`.")
-    signing_keys: Path | None = Field(None, description="A PEM file of Ed25519 private keys. The first signs tokens; all of them are published, so that keys can be rotated.")
+    signing_keys: Path | None = Field(
+        None,
+        description="A PEM file of Ed25519 private keys. The first signs tokens; all of them are published, so that keys can be rotated.",
+    )
     token_seconds: int = Field(900, gt=0, description="How long a sign-in token is good for.")
-    link_keys: SecretStr | None = Field(None, description="Secrets that sign links in mails, separated by spaces, 32 characters or more each. The last one signs; older ones are still accepted.")
+    link_keys: SecretStr | None = Field(
+        None,
+        description="Secrets that sign links in mails, separated by spaces, 32 characters or more each. The last one signs; older ones are still accepted.",
+    )
     link_days: int = Field(7, gt=0, description="How long a link in a mail is good for.")
 
     upload_limit: int = Field(20 * 2**30, gt=0, description="The largest upload, in bytes.")
-    speech_url: str | None = Field(None, description="An OpenAI-shaped endpoint, for example `http://speech:8000/v1` or `https://api.openai.com/v1`.")
+    speech_url: str | None = Field(
+        None,
+        description="An OpenAI-shaped endpoint, for example `http://speech:8000/v1` or `https://api.openai.com/v1`.",
+    )
     speech_key: SecretStr | None = Field(None, description="The key that endpoint asks for.")
-    speech_model: str = Field("tiny.en", description="The model asked for. For speech/ itself: `tiny.en` from its package, or a folder that holds a CTranslate2 model.")
+    speech_model: str = Field(
+        "tiny.en",
+        description="The model asked for. For speech/ itself: `tiny.en` from its package, or a folder that holds a CTranslate2 model.",
+    )
     audio_bitrate: int = Field(128, ge=8, le=320, description="Bit rate of MP3s, in kbit/s.")
 
-    scratch: Path | None = Field(None, description="Where tasks make their temporary folders; the system's own place if unset.")
+    scratch: Path | None = Field(
+        None, description="Where tasks make their temporary folders; the system's own place if unset."
+    )
     lease_seconds: float = Field(30, gt=0, description="How long a worker that says nothing keeps its task.")
-    grace_seconds: float = Field(20, gt=0, description="How long a worker that is told to stop may take to hand its task back.")
+    grace_seconds: float = Field(
+        20, gt=0, description="How long a worker that is told to stop may take to hand its task back."
+    )
     sweep_seconds: float = Field(5, gt=0, description="How often lost and due tasks are looked for.")
     lost_seconds: float = Field(60, gt=0, description="After how long a message that nobody took is sent again.")
     patience_seconds: float = Field(86400, gt=0, description="How long a task is tried again before its job fails.")
-    janitor_hours: float = Field(6, gt=0, description="How old bytes that no job names must be before they are removed.")
+    janitor_hours: float = Field(
+        6, gt=0, description="How old bytes that no job names must be before they are removed."
+    )
 
-    metrics_port: int = Field(0, ge=0, le=65535, description="Where a worker serves /metrics and /healthz; 0 for nowhere.")
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="Where a worker serves /metrics and /healthz; 0 for nowhere."
+    )
     log_format: str = Field("json", pattern="^(json|text)$", description="`json` for machines or `text` for people.")
 
     @classmethod
@@ -49,8 +83,14 @@ class Settings(BaseSettings):
         try:
             settings = cls()
         except ValidationError as error:
-            raise SystemExit("\n".join(f"SPOOL_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())) from None
-        missing = [f"SPOOL_{name.upper()} is not set. {cls.model_fields[name].description}" for name in required if getattr(settings, name) is None]
+            raise SystemExit(
+                "\n".join(f"SPOOL_{str(e['loc'][0]).upper()}: {e['msg']}" for e in error.errors())
+            ) from None
+        missing = [
+            f"SPOOL_{name.upper()} is not set. {cls.model_fields[name].description}"
+            for name in required
+            if getattr(settings, name) is None
+        ]
         if missing:
             raise SystemExit("\n".join(missing))
         return settings
