@@ -1,0 +1,48 @@
+"""File names that came from strangers, made fit for a folder, a header and a link of anybody's computer."""
+
+import re
+import unicodedata
+
+LONGEST = 150
+"""Bytes of UTF-8 that a name may have before its extension; file systems stop at 255."""
+
+_NAMELESS = "recording"
+_SEPARATORS = re.compile(r"[/\\]")
+_FORBIDDEN = frozenset("\"'`<>:|?*")
+_JOINERS = "\u200c\u200d"
+"""Invisible, but Persian, Indic scripts and emoji are spelt with them."""
+_EXTENSION = re.compile(r"\.(?=[0-9]*[a-z])[a-z0-9]{1,10}\Z", re.IGNORECASE)
+
+
+def safe_name(name: str) -> str:
+    """Returns the last part of `name` with letters of every script, and without what shells, headers and file systems trip over.
+
+    Never empty, no separators, quotes, control or invisible characters, no dot or dash in front; the extension stays.
+    """
+    base, extension = _split(_clean(_SEPARATORS.split(name)[-1]))
+    return base + extension
+
+
+def stem(name: str) -> str:
+    """Returns the safe name without its extension."""
+    return _split(_clean(_SEPARATORS.split(name)[-1]))[0]
+
+
+def _split(name: str) -> tuple[str, str]:
+    found = _EXTENSION.search(name)
+    extension = found.group() if found else ""
+    base = name.removesuffix(extension).encode()[:LONGEST].decode(errors="ignore")
+    return base.rstrip(" .") or _NAMELESS, extension
+
+
+def _clean(name: str) -> str:
+    # Twice: some characters are normalised into quotes, and what is removed can leave letters to be composed.
+    kept = "".join(map(_kept, unicodedata.normalize("NFC", name)))
+    return unicodedata.normalize("NFC", " ".join(kept.split())).lstrip(" .-" + _JOINERS).rstrip(" .")
+
+
+def _kept(character: str) -> str:
+    if character.isspace():
+        return " "
+    invisible = unicodedata.category(character).startswith("C") and character not in _JOINERS
+    return "" if invisible or character in _FORBIDDEN else character

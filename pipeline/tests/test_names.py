@@ -1,0 +1,64 @@
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.names import LONGEST, safe_name, stem
+
+awkward = st.text(st.one_of(st.characters(), st.sampled_from("./\\\"'` -\n\u200d\u202eé́")), max_size=400)
+
+
+@pytest.mark.parametrize(
+    ("given_name", "safe"),
+    [
+        ("talk.mp4", "talk.mp4"),
+        ("../../etc/passwd", "passwd"),
+        ("..\\..\\boot.ini", "boot.ini"),
+        ("a\"b'c\r\nd.mp4", "abc d.mp4"),
+        (".bashrc", "bashrc"),
+        ("-rf.mp4", "rf.mp4"),
+        ("gpj.\u202e4pm.exe", "gpj.4pm.exe"),
+        ("会议 записи ملف.MP4", "会议 записи ملف.MP4"),
+        ("👩\u200d🚀 talk.mp4", "👩\u200d🚀 talk.mp4"),
+        ("folder/", "recording"),
+        ("...", "recording"),
+        ("", "recording"),
+    ],
+)
+def test_names_are_made_safe(given_name: str, safe: str) -> None:
+    assert safe_name(given_name) == safe
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("talk.mp4", "talk"),
+        ("archive.tar.gz", "archive.tar"),
+        ("call of 12.30", "call of 12.30"),
+        ("Dr. Who", "Dr. Who"),
+        ("clip.3gp", "clip"),
+        ("../x/.mp4", "mp4"),
+        ("", "recording"),
+    ],
+)
+def test_a_stem_is_the_safe_name_without_its_extension(name: str, expected: str) -> None:
+    assert stem(name) == expected
+
+
+def test_long_names_are_cut_between_letters_and_keep_their_extension() -> None:
+    assert safe_name("é" * 300 + ".mp4") == "é" * 75 + ".mp4"
+    assert safe_name("a" + "é" * 300 + ".mp4") == "a" + "é" * 74 + ".mp4"
+
+
+@given(awkward)
+def test_whatever_comes_in_a_safe_name_comes_out(name: str) -> None:
+    safe = safe_name(name)
+    assert safe
+    assert len(safe.encode()) <= LONGEST + len(".abcdefghij")
+    assert not set(safe) & set("/\\\"'`")
+    assert not any(unicodedata.category(c) in {"Cc", "Cs"} for c in safe)
+    assert safe[0] not in ".-"
+    assert safe == safe.strip()
+    assert safe_name(safe) == safe
+    assert safe.startswith(stem(name))
