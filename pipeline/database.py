@@ -1,0 +1,107 @@
+"""SQL databases: engines, transactions and times that read the same on MySQL and SQLite."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, DateTime, Dialect, Engine, TypeDecorator, create_engine, event, make_url, text
+from sqlalchemy.dialects import mysql
+from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError, TimeoutError
+from sqlalchemy.orm import Session
+from sqlalchemy.types import TypeEngine
+
+from pipeline.errors import Unavailable
+
+AWAY = (DisconnectionError, InterfaceError, OperationalError, TimeoutError)
+"""What SQLAlchemy raises when a database cannot be reached, is locked or gives up: trying again may help."""
+
+
+def now() -> datetime:
+    """The time, aware, UTC."""
+    return datetime.now(UTC)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware UTC times to the microsecond, kept without a zone because neither MySQL nor SQLite has a type with one.
+
+    Raises ValueError for a naive time.
+    """
+
+    impl = DateTime
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(mysql.DATETIME(fsp=6) if dialect.name == "mysql" else DateTime())
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+def connect(url: str, *, seconds: int = 10) -> Engine:
+    """An engine that connects when it is first used, and waits at most `seconds` for a connection, an answer or a lock.
+
+    Raises ValueError unless the URL is `mysql+mysqldb://` or `sqlite:///` with a file.
+    """
+    parsed = make_url(url)
+    if parsed.drivername == "mysql+mysqldb":
+        return _mysql(url, seconds)
+    if parsed.drivername == "sqlite" and parsed.database:
+        return _sqlite(url, seconds)
+    raise ValueError(f"no database known by the URL scheme {parsed.drivername}")
+
+
+def _mysql(url: str, seconds: int) -> Engine:
+    limits = dict.fromkeys(("connect_timeout", "read_timeout", "write_timeout"), seconds)
+    return create_engine(
+        url,
+        connect_args={"charset": "utf8mb4", **limits},
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        pool_timeout=seconds,
+    )
+
+
+def _sqlite(url: str, seconds: int) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": seconds}, pool_timeout=seconds)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver's own BEGIN comes too late, see _begin_immediate
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    """Takes the write lock at the start: a transaction that reads and then writes never finds its snapshot too old."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+@contextmanager
+def transaction(engine: Engine) -> Iterator[Session]:
+    """Commits at the end of the block, rolls back if it raises.
+
+    Raises Unavailable when the database is away, locked or chose this transaction to end a deadlock.
+    """
+    try:
+        with Session(engine, expire_on_commit=False) as session, session.begin():
+            yield session
+    except AWAY as error:
+        raise Unavailable("the database does not answer") from error
+
+
+def ping(engine: Engine) -> None:
+    """Answers if the database does. Raises Unavailable."""
+    with transaction(engine) as session:
+        session.execute(text("SELECT 1"))
