@@ -1,0 +1,115 @@
+"""The one place that starts ffmpeg, on strangers' files: whitelists, limits, a deadline, and nothing but local files.
+
+An argument list is built with ffmpeg-python, from `source` to `ffmpeg.output(...)`:
+
+    track = ffmpeg.output(source("track.mka").audio, "file:out.mp3", audio_bitrate="128k")
+    seconds = run(track, folder=folder, duration=11.0, deadline=60, progress=progress, output_limit=10**9)
+"""
+
+import signal
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import ffmpeg
+import imageio_ffmpeg
+
+from pipeline import child
+from pipeline.work import Progress
+
+FORMATS = "mov,matroska,webm,ogg,wav,w64,aiff,caf,au,flac,mp3,aac,loas,ac3,eac3,dts,amr,asf,avi,flv,mpeg,mpegts,mxf,rm,ape,wv,tta"
+"""Demuxers that may open a file. None of them opens further files: playlists, lists and picture series are left out."""
+
+CODECS = (
+    "aac,aac_fixed,aac_latm,alac,mp1float,mp1,mp2float,mp2,mp3float,mp3,opus,libopus,vorbis,libvorbis,flac,ac3,ac3_fixed,"
+    "eac3,dca,truehd,mlp,wmav1,wmav2,wmapro,wmalossless,wmavoice,amrnb,amrwb,libopencore_amrnb,libopencore_amrwb,ape,"
+    "wavpack,tta,speex,libspeex,gsm,gsm_ms,nellymoser,cook,sipr,ra_144,ra_288,atrac3,qdm2,qdmc,mace3,mace6,g723_1,g729,"
+    "adpcm_ima_wav,adpcm_ima_qt,adpcm_ms,adpcm_swf,adpcm_g722,adpcm_g726,adpcm_yamaha,"
+    "pcm_alaw,pcm_mulaw,pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,"
+    "pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be,pcm_bluray,pcm_dvd,pcm_lxf"
+)
+"""Decoders of sound. Pictures are never decoded: where no decoder may be opened, a stream is only copied or passed over."""
+
+GUARDS: dict[str, Any] = {
+    "protocol_whitelist": "file",
+    "format_whitelist": FORMATS,
+    "codec_whitelist": CODECS,
+    "max_streams": 32,
+    "max_pixels": 8192 * 4320,
+}
+"""Options of libavformat and libavcodec for every input."""
+
+MEMORY = 2 * 2**30
+"""Bytes of address space that one ffmpeg may take."""
+
+_SHAPE = ("-nostdin", "-hide_banner", "-loglevel", "error", "-max_alloc", str(256 * 2**20))
+_PROGRESS = ("-nostats", "-progress", "pipe:1", "-stats_period", str(child.TICK))
+
+
+class FFmpegFailed(Exception):
+    """ffmpeg made no whole file. `log` is the end of what it said: for the log, never for users."""
+
+    def __init__(self, kind: Literal["error", "deadline", "output limit"], log: str = "") -> None:
+        super().__init__(f"{kind}: {log}")
+        self.kind = kind
+        self.log = log
+
+
+@cache
+def binary() -> str:
+    """The path of the ffmpeg that imageio-ffmpeg carries."""
+    return str(imageio_ffmpeg.get_ffmpeg_exe())
+
+
+def source(name: str, **options: Any) -> Any:
+    """An ffmpeg-python input, guarded: the file `name` of the folder that `run` is given."""
+    return ffmpeg.input(f"file:{name}", **GUARDS, **options)
+
+
+def run(
+    output: Any,
+    *,
+    folder: Path,
+    duration: float | None,
+    deadline: float,
+    progress: Progress,
+    output_limit: int,
+) -> float:
+    """Runs ffmpeg in `folder` until `output` (an ffmpeg-python output) is written; returns the seconds of media written.
+
+    `duration`: seconds expected, of which `progress` is told the percentage, every half second or oftener; what it raises
+    ends ffmpeg and goes on. `deadline`: seconds this may take. `output_limit`: bytes.
+    A file that breaks off is no error to ffmpeg: compare what is returned with what was expected.
+    Raises FFmpegFailed.
+    """
+    reader = _ProgressReader()
+
+    def tick() -> None:
+        progress(min(100.0, 100 * reader.seconds / duration) if duration else 0.0)
+
+    limits = child.Limits(seconds=deadline, memory=MEMORY, file_size=output_limit)
+    command = [binary(), *_SHAPE, *_PROGRESS, *output.get_args(), "-y"]
+    try:
+        ended = child.run(command, folder=folder, limits=limits, hear=reader.hear, tick=tick)
+    except child.OutOfTime:
+        raise FFmpegFailed("deadline") from None
+    if ended.status == -signal.SIGXFSZ:
+        raise FFmpegFailed("output limit", ended.log)
+    if ended.status:
+        raise FFmpegFailed("error", ended.log)
+    return reader.seconds
+
+
+class _ProgressReader:
+    """Reads the `key=value` lines of ffmpeg's -progress."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._rest = b""
+
+    def hear(self, chunk: bytes) -> None:
+        *lines, self._rest = (self._rest + chunk).split(b"\n")
+        for line in lines:
+            key, _, value = line.partition(b"=")
+            if key == b"out_time_us" and value.isdigit():
+                self.seconds = max(self.seconds, int(value) / 1e6)
