@@ -1,0 +1,250 @@
+"""What happens to task rows: claim, renew, and the five ways an attempt ends. Each is one transaction, fenced by the attempt.
+
+Every method raises `Unavailable` when the catalog is away. Those that make tasks return the messages to publish.
+"""
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from sqlalchemy import Engine, func, select, update
+from sqlalchemy.orm import Session
+
+from pipeline import flow
+from pipeline.catalog import ENDED, ArtifactRow, JobRow, TaskRow
+from pipeline.database import now, transaction
+from pipeline.messages import Message
+from pipeline.work import Artifact, NextTask, Result, Task
+
+MAX_LAPSES = 3
+"""Attempts that may end without a word (a killed worker, a lost machine) before the task is given up."""
+FIRST_DELAY, LONGEST_DELAY = 1.0, 300.0
+"""Seconds: retries back off from the one to the other, doubling, with jitter."""
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """The task rows of one catalog. `lease` and `patience` are seconds, see `Settings`."""
+
+    engine: Engine
+    lease: float = 30
+    patience: float = 86400
+
+    def claim(self, task_id: str, worker: str) -> Task | None:
+        """Takes a queued task that is due, under a lease. None if there is none: done, cancelled, deleted or taken."""
+        with transaction(self.engine) as session:
+            row = session.get(TaskRow, task_id, with_for_update=True)
+            if row is None or row.state != "queued" or row.due_at > now():
+                return None
+            row.state, row.worker, row.attempt, row.percent = "running", worker, row.attempt + 1, 0
+            row.started_at, row.lease_until = now(), self._lease_end()
+            job = session.get_one(JobRow, row.job_id)
+            if job.state == "queued":
+                job.state = "running"
+            return _view(job, row)
+
+    def renew(self, task: Task, percent: float) -> bool:
+        """Lengthens the lease and keeps the percent. False if the attempt no longer counts: cancelled, deleted or lapsed."""
+        with transaction(self.engine) as session:
+            mine = update(TaskRow).where(*_fence(task))
+            return _rows(session, mine.values(lease_until=self._lease_end(), percent=int(percent))) == 1
+
+    def finish(self, task: Task, result: Result) -> list[Message]:
+        """Commits the artifacts and the tasks that follow, if the attempt still counts; otherwise nothing."""
+        for following in result.next:
+            flow.check(task.kind, following.kind)
+        with transaction(self.engine) as session:
+            if not _end(session, task, state="done", percent=100):
+                return []
+            session.add_all(_artifact_row(task.job_id, artifact) for artifact in result.artifacts)
+            rows = [new_task(task.job_id, following) for following in result.next]
+            session.add_all(rows)
+            session.flush()
+            return _messages(task.trace, [*rows, *settle(session, task.job_id)])
+
+    def reject(self, task: Task, reason: str) -> list[Message]:
+        """Ends the task for good; the user reads `reason`."""
+        with transaction(self.engine) as session:
+            if not _end(session, task, state="failed", reason=reason):
+                return []
+            return _messages(task.trace, settle(session, task.job_id))
+
+    def retry(self, task: Task, reason: str, delay: float | None = None) -> list[Message]:
+        """Queues the task again after `delay` seconds (or the backoff), or ends it with `reason` when patience is over."""
+        with transaction(self.engine) as session:
+            row = session.scalar(select(TaskRow).where(*_fence(task)).with_for_update())
+            if row is None:
+                return []
+            row.failing_since = row.failing_since or now()
+            if now() - row.failing_since > timedelta(seconds=self.patience):
+                return _messages(task.trace, _give_up(session, row, reason))
+            row.failures += 1
+            _queue_again(row, now() + timedelta(seconds=backoff(row.failures) if delay is None else delay))
+            row.reason = reason
+            return []
+
+    def hand_back(self, task: Task) -> list[Message]:
+        """Queues the task again at once, for another worker; the attempt is held against nobody."""
+        with transaction(self.engine) as session:
+            row = session.scalar(select(TaskRow).where(*_fence(task)).with_for_update())
+            if row is None:
+                return []
+            _queue_again(row, now())
+            return _messages(task.trace, [row])
+
+    def lapse(self) -> list[Message]:
+        """Queues every task whose lease has run out, or ends it if that happened too often."""
+        with transaction(self.engine) as session:
+            rows = _lapsed(session)
+            ends = [row for row in rows if row.lapses >= MAX_LAPSES]
+            again = [row for row in rows if row.lapses < MAX_LAPSES]
+            for row in again:
+                row.lapses += 1
+                _queue_again(row, now())
+            reason = (
+                "The work stopped without a word several times; this recording seems to be more than a worker can take."
+            )
+            followers = [follower for row in ends for follower in _give_up(session, row, reason)]
+            return [_message(session, row) for row in [*again, *followers]]
+
+    def unpublished(self, seconds: float) -> list[Message]:
+        """Due tasks that have been without a confirmed message for `seconds`."""
+        return self._waiting(TaskRow.published_at.is_(None), TaskRow.due_at <= _ago(seconds))
+
+    def stale(self, kind: str, seconds: float) -> list[Message]:
+        """Tasks whose message was confirmed `seconds` ago or longer, and which nobody took."""
+        return self._waiting(TaskRow.kind == kind, TaskRow.published_at <= _ago(seconds), TaskRow.due_at <= now())
+
+    def published(self, messages: Sequence[Message]) -> None:
+        """Notes that the broker has confirmed the messages."""
+        with transaction(self.engine) as session:
+            ids = [message.task_id for message in messages]
+            session.execute(update(TaskRow).where(TaskRow.id.in_(ids)).values(published_at=now()))
+
+    def _waiting(self, *conditions: object) -> list[Message]:
+        waiting = select(TaskRow).where(TaskRow.state == "queued", *conditions)  # type: ignore[arg-type]
+        with transaction(self.engine) as session:
+            return [_message(session, row) for row in session.scalars(waiting.order_by(TaskRow.due_at).limit(200))]
+
+    def _lease_end(self) -> datetime:
+        return now() + timedelta(seconds=self.lease)
+
+
+def backoff(failures: int) -> float:
+    """Seconds before the next attempt: doubling from FIRST_DELAY to LONGEST_DELAY, the last half of it random."""
+    full = min(FIRST_DELAY * 2.0 ** (failures - 1), LONGEST_DELAY)
+    return full * random.uniform(0.5, 1.0)  # noqa: S311
+
+
+def new_task(job_id: str, following: NextTask) -> TaskRow:
+    return TaskRow(
+        id=uuid4().hex,
+        job_id=job_id,
+        kind=following.kind,
+        part=following.part,
+        args=dict(following.args),
+        state="queued",
+    )
+
+
+def settle(session: Session, job_id: str) -> list[TaskRow]:
+    """Ends a job whose tasks have all ended, and makes the task that tells its owner."""
+    job = session.get_one(JobRow, job_id, with_for_update=True)
+    tasks = session.scalars(select(TaskRow).where(TaskRow.job_id == job_id).order_by(TaskRow.finished_at)).all()
+    if job.state in ENDED or any(task.state not in ENDED for task in tasks):
+        return []
+    job.reason = next((task.reason for task in tasks if task.state == "failed"), None)
+    job.state, job.finished_at = "failed" if job.reason else "done", now()
+    last = new_task(job_id, NextTask(flow.LAST))
+    session.add(last)
+    session.flush()
+    return [last]
+
+
+def artifact(row: ArtifactRow) -> Artifact:
+    return Artifact(row.name, row.kind, row.type, row.bytes, row.sha256, row.blob, row.id)  # type: ignore[arg-type]
+
+
+def _artifact_row(job_id: str, made: Artifact) -> ArtifactRow:
+    return ArtifactRow(
+        id=uuid4().hex,
+        job_id=job_id,
+        name=made.name,
+        kind=made.kind,
+        type=made.type,
+        bytes=made.bytes,
+        sha256=made.sha256,
+        blob=made.blob,
+    )
+
+
+def _view(job: JobRow, row: TaskRow) -> Task:
+    return Task(
+        id=row.id,
+        job_id=job.id,
+        kind=row.kind,
+        part=row.part,
+        attempt=row.attempt,
+        title=job.title,
+        args=row.args,
+        options=job.options,
+        notify=job.notify,
+        job_state=job.state,
+        job_reason=job.reason,
+        artifacts=[artifact(found) for found in job.artifacts],
+        trace=job.trace,
+    )
+
+
+def _fence(task: Task) -> tuple[object, ...]:
+    return TaskRow.id == task.id, TaskRow.attempt == task.attempt, TaskRow.state == "running"
+
+
+def _end(session: Session, task: Task, **values: object) -> bool:
+    """Locks the job first: the last two parts of a job, ending at the same moment, must see each other."""
+    session.execute(select(JobRow.id).where(JobRow.id == task.job_id).with_for_update())
+    mine = update(TaskRow).where(*_fence(task))
+    return _rows(session, mine.values(finished_at=now(), lease_until=None, **values)) == 1
+
+
+def _rows(session: Session, statement: object) -> int:
+    return session.execute(statement).rowcount  # type: ignore[call-overload,no-any-return]
+
+
+def _queue_again(row: TaskRow, due: datetime) -> None:
+    row.state, row.due_at, row.published_at, row.lease_until = "queued", due, None, None
+
+
+def _give_up(session: Session, row: TaskRow, reason: str) -> list[TaskRow]:
+    row.state, row.reason, row.finished_at, row.lease_until = "failed", reason, now(), None
+    session.flush()
+    return settle(session, row.job_id)
+
+
+def _lapsed(session: Session) -> Sequence[TaskRow]:
+    lapsed = select(TaskRow).where(TaskRow.state == "running", TaskRow.lease_until < now())
+    return session.scalars(lapsed.limit(200).with_for_update(skip_locked=True)).all()
+
+
+def _ago(seconds: float) -> datetime:
+    return now() - timedelta(seconds=seconds)
+
+
+def _message(session: Session, row: TaskRow) -> Message:
+    trace = session.scalar(select(JobRow.trace).where(JobRow.id == row.job_id))
+    return Message(task_id=row.id, job_id=row.job_id, kind=row.kind, trace=trace)
+
+
+def _messages(trace: str | None, rows: Iterable[TaskRow]) -> list[Message]:
+    return [Message(task_id=row.id, job_id=row.job_id, kind=row.kind, trace=trace) for row in rows]
+
+
+def count_waiting(engine: Engine, kind: str) -> int:
+    """Tasks of a kind that wait with a confirmed message."""
+    waiting = select(func.count()).where(
+        TaskRow.state == "queued", TaskRow.kind == kind, TaskRow.published_at.is_not(None)
+    )
+    with transaction(engine) as session:
+        return session.scalar(waiting) or 0
