@@ -1,0 +1,46 @@
+"""Any recording, as the samples that Whisper hears."""
+
+from pathlib import Path
+from typing import Any
+
+import ffmpeg
+
+from pipeline.ffmpeg import FFmpegFailed, run, source
+from speech.model import Unusable
+
+RATE = 16_000
+"""Samples a second, one channel, 16 bits each."""
+
+LONGEST = 12 * 3600
+"""Seconds of the longest recording."""
+
+_DEADLINE = 1800
+
+
+def decode(audio: Path) -> Any:
+    """Returns the samples as an array of int16 that stays on the disk, beside `audio`. Raises Unusable."""
+    output = ffmpeg.output(
+        source(audio.name).audio, "file:samples.raw", format="s16le", ac=1, ar=RATE, t=LONGEST + 1, map_metadata=-1
+    )
+    try:
+        seconds = run(
+            output,
+            folder=audio.parent,
+            duration=None,
+            deadline=_DEADLINE,
+            progress=lambda _: None,
+            output_limit=2 * RATE * (LONGEST + 2),
+        )
+    except FFmpegFailed as failure:
+        raise Unusable("The file could not be read as audio.", "file") from failure
+    if seconds > LONGEST:
+        raise Unusable(f"The recording is longer than {LONGEST // 3600} hours.", "file")
+    return _samples(audio.with_name("samples.raw"))
+
+
+def _samples(raw: Path) -> Any:
+    import numpy as np
+
+    if not raw.stat().st_size:  # an empty file cannot be mapped
+        return np.zeros(0, np.int16)
+    return np.memmap(raw, np.int16, mode="r")

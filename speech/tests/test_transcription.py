@@ -1,0 +1,98 @@
+"""The real model, asked by the real SDK."""
+
+import re
+import wave
+from pathlib import Path
+
+import pytest
+from openai import BadRequestError, OpenAI
+
+from speech.app import create_app
+from speech.tests.conftest import Connect
+from speech.whisper import Whisper
+
+JFK = "and so my fellow americans ask not what your country can do for you ask what you can do for your country"
+
+
+@pytest.fixture
+def client(connect: Connect, whisper: Whisper) -> OpenAI:
+    return connect(create_app(whisper))
+
+
+@pytest.fixture
+def silence(tmp_path: Path) -> Path:
+    path = tmp_path / "silence.wav"
+    with wave.open(str(path), "wb") as sound:
+        sound.setparams((1, 2, 16000, 0, "NONE", ""))
+        sound.writeframes(bytes(3 * 2 * 16000))
+    return path
+
+
+def words(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.lower()))
+
+
+@pytest.mark.parametrize("name", ["jfk.flac", "talk.mp4"])
+def test_every_word_is_read(client: OpenAI, media: Path, name: str) -> None:
+    answer = client.audio.transcriptions.create(file=media / name, model="tiny.en")
+    assert words(answer.text) == JFK
+
+
+def test_verbose_json_has_the_segments_with_their_times(client: OpenAI, media: Path) -> None:
+    answer = client.audio.transcriptions.create(
+        file=media / "jfk.flac", model="tiny.en", response_format="verbose_json", language="en", temperature=0
+    )
+    assert answer.segments
+    assert words(" ".join(segment.text for segment in answer.segments)) == JFK
+    assert answer.language == "en"
+    assert answer.duration == pytest.approx(11, abs=0.1)
+    assert all(0 <= segment.start < segment.end <= 11.1 for segment in answer.segments)
+    assert answer.words is None
+
+
+def test_words_are_timed_where_they_are_asked_for(client: OpenAI, media: Path) -> None:
+    answer = client.audio.transcriptions.create(
+        file=media / "jfk.flac",
+        model="tiny.en",
+        response_format="verbose_json",
+        timestamp_granularities=["word", "segment"],
+    )
+    assert answer.words
+    assert words(" ".join(word.word for word in answer.words)) == JFK
+    assert all(first.start <= second.start for first, second in zip(answer.words, answer.words[1:], strict=False))
+
+
+def test_text_is_plain_text(client: OpenAI, media: Path) -> None:
+    answer = client.audio.transcriptions.create(file=media / "jfk.flac", model="tiny.en", response_format="text")
+    assert words(str(answer)) == JFK
+
+
+def test_silence_has_no_words(client: OpenAI, silence: Path) -> None:
+    answer = client.audio.transcriptions.create(file=silence, model="tiny.en", response_format="verbose_json")
+    assert answer.text == ""
+    assert answer.segments == []
+    assert answer.duration == 3
+
+
+def test_a_language_that_the_model_does_not_know_is_refused(client: OpenAI, media: Path) -> None:
+    with pytest.raises(BadRequestError) as refusal:
+        client.audio.transcriptions.create(file=media / "jfk.flac", model="tiny.en", language="de")
+    assert refusal.value.param == "language"
+
+
+@pytest.mark.parametrize("content", [b"", b"not a recording\n", b"#EXTM3U\n#EXTINF:10,\nfile:///etc/passwd\n"])
+def test_what_is_no_recording_is_refused(client: OpenAI, content: bytes) -> None:
+    with pytest.raises(BadRequestError) as refusal:
+        client.audio.transcriptions.create(file=("talk.mp4", content), model="tiny.en")
+    assert refusal.value.type == "invalid_request_error"
+    assert refusal.value.param == "file"
+    assert "/" not in str(refusal.value)
+
+
+def test_a_model_can_be_any_folder(whisper: Whisper, tmp_path: Path, connect: Connect, media: Path) -> None:
+    folder = tmp_path / "my-model"
+    folder.symlink_to(whisper._folder)
+    client = connect(create_app(Whisper(str(folder))))
+    assert [model.id for model in client.models.list()] == ["my-model"]
+    answer = client.audio.transcriptions.create(file=media / "jfk.flac", model=str(folder))
+    assert words(answer.text) == JFK
