@@ -146,13 +146,13 @@ class Jobs:
         """One file for whoever holds a signed link to it."""
         return self._artifact(select(ArtifactRow).where(ArtifactRow.id == fid))
 
-    def _artifact(self, wanted: Select[tuple[ArtifactRow]]) -> Artifact | None:
+    def _artifact(self, wanted: Select[ArtifactRow]) -> Artifact | None:
         with transaction(self.engine) as session:
             row = session.scalar(wanted)
             return artifact(row) if row else None
 
 
-def _jobs(owner: str) -> Select[tuple[JobRow]]:
+def _jobs(owner: str) -> Select[JobRow]:
     return (
         select(JobRow).where(JobRow.owner == owner).options(selectinload(JobRow.tasks), selectinload(JobRow.artifacts))
     )

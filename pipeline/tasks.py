@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import ColumnElement, CursorResult, Engine, Update, func, select, update
 from sqlalchemy.orm import Session
 
 from pipeline import flow
@@ -20,6 +20,7 @@ from pipeline.work import Artifact, NextTask, Result, Task
 
 MAX_LAPSES = 3
 """Attempts that may end without a word (a killed worker, a lost machine) before the task is given up."""
+LAPSED = "The work stopped without a word several times; this recording seems to be more than a worker can take."
 FIRST_DELAY, LONGEST_DELAY = 1.0, 300.0
 """Seconds: retries back off from the one to the other, doubling, with jitter."""
 
@@ -35,8 +36,8 @@ class Tasks:
     def claim(self, task_id: str, worker: str) -> Task | None:
         """Takes a queued task that is due, under a lease. None if there is none: done, cancelled, deleted or taken."""
         with transaction(self.engine) as session:
-            row = session.get(TaskRow, task_id, with_for_update=True)
-            if row is None or row.state != "queued" or row.due_at > now():
+            row = _locked(session, TaskRow.id == task_id, TaskRow.state == "queued", TaskRow.due_at <= now())
+            if row is None:
                 return None
             row.state, row.worker, row.attempt, row.percent = "running", worker, row.attempt + 1, 0
             row.started_at, row.lease_until = now(), self._lease_end()
@@ -74,12 +75,12 @@ class Tasks:
     def retry(self, task: Task, reason: str, delay: float | None = None) -> list[Message]:
         """Queues the task again after `delay` seconds (or the backoff), or ends it with `reason` when patience is over."""
         with transaction(self.engine) as session:
-            row = session.scalar(select(TaskRow).where(*_fence(task)).with_for_update())
+            row = _locked(session, *_fence(task))
             if row is None:
                 return []
-            row.failing_since = row.failing_since or now()
-            if now() - row.failing_since > timedelta(seconds=self.patience):
+            if row.failing_since and row.failing_since <= _ago(self.patience):
                 return _messages(task.trace, _give_up(session, row, reason))
+            row.failing_since = row.failing_since or now()
             row.failures += 1
             _queue_again(row, now() + timedelta(seconds=backoff(row.failures) if delay is None else delay))
             row.reason = reason
@@ -88,7 +89,7 @@ class Tasks:
     def hand_back(self, task: Task) -> list[Message]:
         """Queues the task again at once, for another worker; the attempt is held against nobody."""
         with transaction(self.engine) as session:
-            row = session.scalar(select(TaskRow).where(*_fence(task)).with_for_update())
+            row = _locked(session, *_fence(task))
             if row is None:
                 return []
             _queue_again(row, now())
@@ -96,18 +97,22 @@ class Tasks:
 
     def lapse(self) -> list[Message]:
         """Queues every task whose lease has run out, or ends it if that happened too often."""
+        lapsed = TaskRow.state == "running", TaskRow.lease_until < now()
         with transaction(self.engine) as session:
-            rows = _lapsed(session)
-            ends = [row for row in rows if row.lapses >= MAX_LAPSES]
-            again = [row for row in rows if row.lapses < MAX_LAPSES]
-            for row in again:
-                row.lapses += 1
-                _queue_again(row, now())
-            reason = (
-                "The work stopped without a word several times; this recording seems to be more than a worker can take."
-            )
-            followers = [follower for row in ends for follower in _give_up(session, row, reason)]
-            return [_message(session, row) for row in [*again, *followers]]
+            ids = session.scalars(select(TaskRow.id).where(*lapsed).limit(200)).all()
+        return [message for task_id in ids for message in self._lapse(TaskRow.id == task_id, *lapsed)]
+
+    def _lapse(self, *lapsed: ColumnElement[bool]) -> list[Message]:
+        with transaction(self.engine) as session:
+            row = _locked(session, *lapsed)
+            if row is None:
+                return []
+            trace = session.get_one(JobRow, row.job_id).trace
+            if row.lapses >= MAX_LAPSES:
+                return _messages(trace, _give_up(session, row, LAPSED))
+            row.lapses += 1
+            _queue_again(row, now())
+            return _messages(trace, [row])
 
     def unpublished(self, seconds: float) -> list[Message]:
         """Due tasks that have been without a confirmed message for `seconds`."""
@@ -123,10 +128,11 @@ class Tasks:
             ids = [message.task_id for message in messages]
             session.execute(update(TaskRow).where(TaskRow.id.in_(ids)).values(published_at=now()))
 
-    def _waiting(self, *conditions: object) -> list[Message]:
-        waiting = select(TaskRow).where(TaskRow.state == "queued", *conditions)  # type: ignore[arg-type]
+    def _waiting(self, *conditions: ColumnElement[bool]) -> list[Message]:
+        waiting = select(TaskRow, JobRow.trace).join(JobRow).where(TaskRow.state == "queued", *conditions)
         with transaction(self.engine) as session:
-            return [_message(session, row) for row in session.scalars(waiting.order_by(TaskRow.due_at).limit(200))]
+            found = session.execute(waiting.order_by(TaskRow.due_at).limit(200)).all()
+            return [message for row, trace in found for message in _messages(trace, [row])]
 
     def _lease_end(self) -> datetime:
         return now() + timedelta(seconds=self.lease)
@@ -134,7 +140,7 @@ class Tasks:
 
 def backoff(failures: int) -> float:
     """Seconds before the next attempt: doubling from FIRST_DELAY to LONGEST_DELAY, the last half of it random."""
-    full = min(FIRST_DELAY * 2.0 ** (failures - 1), LONGEST_DELAY)
+    full = min(FIRST_DELAY * 2.0 ** min(failures - 1, 30), LONGEST_DELAY)
     return full * random.uniform(0.5, 1.0)  # noqa: S311
 
 
@@ -198,19 +204,29 @@ def _view(job: JobRow, row: TaskRow) -> Task:
     )
 
 
-def _fence(task: Task) -> tuple[object, ...]:
+def _fence(task: Task) -> tuple[ColumnElement[bool], ...]:
     return TaskRow.id == task.id, TaskRow.attempt == task.attempt, TaskRow.state == "running"
 
 
 def _end(session: Session, task: Task, **values: object) -> bool:
-    """Locks the job first: the last two parts of a job, ending at the same moment, must see each other."""
+    """The job is locked first: the last two parts of a job, ending at the same moment, must see each other."""
     session.execute(select(JobRow.id).where(JobRow.id == task.job_id).with_for_update())
     mine = update(TaskRow).where(*_fence(task))
     return _rows(session, mine.values(finished_at=now(), lease_until=None, **values)) == 1
 
 
-def _rows(session: Session, statement: object) -> int:
-    return session.execute(statement).rowcount  # type: ignore[call-overload,no-any-return]
+def _locked(session: Session, *conditions: ColumnElement[bool]) -> TaskRow | None:
+    """The one task that meets the conditions, locked after its job: everybody locks in this order, so nobody deadlocks."""
+    job_id = session.scalar(select(TaskRow.job_id).where(*conditions))
+    if job_id is None:
+        return None
+    session.execute(select(JobRow.id).where(JobRow.id == job_id).with_for_update())
+    return session.scalar(select(TaskRow).where(*conditions).with_for_update())
+
+
+def _rows(session: Session, statement: Update) -> int:
+    result = session.execute(statement)
+    return result.rowcount if isinstance(result, CursorResult) else 0
 
 
 def _queue_again(row: TaskRow, due: datetime) -> None:
@@ -223,18 +239,8 @@ def _give_up(session: Session, row: TaskRow, reason: str) -> list[TaskRow]:
     return settle(session, row.job_id)
 
 
-def _lapsed(session: Session) -> Sequence[TaskRow]:
-    lapsed = select(TaskRow).where(TaskRow.state == "running", TaskRow.lease_until < now())
-    return session.scalars(lapsed.limit(200).with_for_update(skip_locked=True)).all()
-
-
 def _ago(seconds: float) -> datetime:
     return now() - timedelta(seconds=seconds)
-
-
-def _message(session: Session, row: TaskRow) -> Message:
-    trace = session.scalar(select(JobRow.trace).where(JobRow.id == row.job_id))
-    return Message(task_id=row.id, job_id=row.job_id, kind=row.kind, trace=trace)
 
 
 def _messages(trace: str | None, rows: Iterable[TaskRow]) -> list[Message]:

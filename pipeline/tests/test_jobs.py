@@ -1,0 +1,103 @@
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import Engine
+
+from pipeline.jobs import BadCursor, Jobs
+from pipeline.tasks import Tasks
+from pipeline.tests.makers import OWNER, a_job, an_artifact
+from pipeline.work import Result
+
+STRANGER = "b" * 32
+
+
+def test_a_stranger_finds_nothing(catalog: Engine) -> None:
+    jobs = Jobs(catalog)
+    job, _ = a_job(catalog)
+    fid = job.artifacts[0].id
+    assert jobs.get(STRANGER, job.id) is None
+    assert jobs.cancel(STRANGER, job.id) is None
+    assert jobs.delete(STRANGER, job.id) is None
+    assert jobs.artifact(STRANGER, fid) is None
+    assert jobs.named_artifact(STRANGER, job.id, "talk.mp4") is None
+    assert jobs.list(STRANGER) == ([], None)
+    assert jobs.get(OWNER, job.id) == job
+
+
+def test_pages_hold_every_job_once_newest_first(catalog: Engine) -> None:
+    jobs = Jobs(catalog)
+    made = [a_job(catalog)[0].id for _ in range(7)]
+    first, cursor = jobs.list(OWNER, limit=3)
+    second, cursor2 = jobs.list(OWNER, cursor, limit=3)
+    third, end = jobs.list(OWNER, cursor2, limit=3)
+    assert [job.id for job in [*first, *second, *third]] == made[::-1]
+    assert end is None
+
+
+@pytest.mark.parametrize("cursor", ["x", "AAAA", "éé", "MjAyNi0wMS0wMSBhYg==", "!" * 500])
+def test_a_cursor_that_was_not_given_out_is_refused(catalog: Engine, cursor: str) -> None:
+    with pytest.raises(BadCursor):
+        Jobs(catalog).list(OWNER, cursor)
+
+
+def test_a_cancelled_job_ends_its_tasks_and_stays_cancelled(catalog: Engine) -> None:
+    jobs, tasks = Jobs(catalog), Tasks(catalog)
+    job, message = a_job(catalog)
+    task = tasks.claim(message.task_id, "worker")
+    assert task is not None
+    cancelled = jobs.cancel(OWNER, job.id)
+    assert cancelled is not None
+    assert (cancelled.state, cancelled.stages[0].state) == ("cancelled", "cancelled")
+    assert not tasks.renew(task, 10)
+    assert tasks.finish(task, Result()) == []
+    assert jobs.get(OWNER, job.id) == cancelled
+
+
+def test_cancelling_what_has_ended_changes_nothing(catalog: Engine) -> None:
+    jobs, tasks = Jobs(catalog), Tasks(catalog)
+    job, message = a_job(catalog)
+    task = tasks.claim(message.task_id, "worker")
+    assert task is not None
+    tasks.reject(task, "No sound.")
+    cancelled = jobs.cancel(OWNER, job.id)
+    assert cancelled is not None
+    assert cancelled.state == "failed"
+
+
+def test_deleting_names_the_blobs_nobody_needs(catalog: Engine) -> None:
+    jobs, tasks = Jobs(catalog), Tasks(catalog)
+    job, message = a_job(catalog, blob="one")
+    other, _ = a_job(catalog, blob="shared")
+    task = tasks.claim(message.task_id, "worker")
+    assert task is not None
+    tasks.finish(task, Result([an_artifact("again.mp4", blob="shared")]))
+    assert jobs.delete(OWNER, job.id) == ["one"]
+    assert jobs.get(OWNER, job.id) is None
+    assert tasks.claim(message.task_id, "worker") is None
+    assert jobs.delete(OWNER, other.id) == ["shared"]
+
+
+def test_the_track_between_tasks_is_nobodys_to_see(catalog: Engine) -> None:
+    jobs, tasks = Jobs(catalog), Tasks(catalog)
+    job, message = a_job(catalog)
+    task = tasks.claim(message.task_id, "worker")
+    assert task is not None
+    tasks.finish(task, Result([an_artifact("track.mka", "track")]))
+    seen = jobs.get(OWNER, job.id)
+    assert seen is not None
+    assert [artifact.name for artifact in seen.artifacts] == ["talk.mp4"]
+    assert jobs.named_artifact(OWNER, job.id, "track.mka") is None
+
+
+def test_artifacts_are_found_by_id_and_by_name(catalog: Engine) -> None:
+    jobs = Jobs(catalog)
+    job, _ = a_job(catalog, title="Größe 😀.mp4")
+    (original,) = job.artifacts
+    assert jobs.artifact(OWNER, original.id) == original
+    assert jobs.named_artifact(OWNER, job.id, "Größe 😀.mp4") == original
+    assert jobs.linked_artifact(original.id) == replace(original)
+
+
+def test_percent_is_whole_only_when_done(catalog: Engine) -> None:
+    job, _ = a_job(catalog)
+    assert (job.percent, job.stage, job.state) == (0, "extract", "queued")

@@ -1,0 +1,97 @@
+"""Picks the adapters by the schemes in the settings. Only `__main__`, `wsgi` and the embedded suite call this."""
+
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Event, Thread
+from urllib.parse import unquote, urlsplit
+
+from sqlalchemy import Engine
+
+from pipeline import database
+from pipeline.blobs import BlobStore
+from pipeline.dispatch import Dispatcher
+from pipeline.links import Links
+from pipeline.queues import Queue
+from pipeline.settings import Settings
+from pipeline.tasks import Tasks
+from pipeline.work import Handler
+from pipeline.worker import Worker
+
+
+def engine(settings: Settings) -> Engine:
+    """The catalog. Raises SystemExit for an address of no known kind."""
+    try:
+        return database.connect(settings.database_url or "")
+    except ValueError as error:
+        raise SystemExit(f"SPOOL_DATABASE_URL: {error}") from None
+
+
+def blobs(settings: Settings) -> BlobStore:
+    """The blob store. Raises SystemExit for an address of no known kind."""
+    parts = urlsplit(settings.blob_url or "")
+    match parts.scheme:
+        case "file":
+            from pipeline.blobs.directory import DirectoryBlobs
+
+            return DirectoryBlobs(Path(unquote(parts.path)))
+        case "mongodb" | "mongodb+srv":
+            from pipeline.blobs.gridfs import GridFSBlobs
+
+            return GridFSBlobs(settings.blob_url or "")
+    raise SystemExit(f"SPOOL_BLOB_URL: no blob store known by the URL scheme {parts.scheme!r}")
+
+
+def queue(settings: Settings) -> Queue:
+    """The broker. Raises SystemExit for an address of no known kind."""
+    scheme = urlsplit(settings.queue_url or "").scheme
+    match scheme:
+        case "memory":
+            from pipeline.queues.memory import MemoryQueue
+
+            return MemoryQueue()
+        case "amqp" | "amqps":
+            from pipeline.queues.rabbitmq import RabbitMQQueue
+
+            return RabbitMQQueue(settings.queue_url or "")
+    raise SystemExit(f"SPOOL_QUEUE_URL: no broker known by the URL scheme {scheme!r}")
+
+
+def dispatcher(settings: Settings, catalog: Engine, broker: Queue) -> Dispatcher:
+    tasks = Tasks(catalog, lease=settings.lease_seconds, patience=settings.patience_seconds)
+    return Dispatcher(tasks, broker, interval=settings.sweep_seconds, lost=settings.lost_seconds)
+
+
+def links(settings: Settings) -> Links:
+    """Raises SystemExit for keys that could be guessed."""
+    keys = settings.link_keys.get_secret_value().split() if settings.link_keys else []
+    if not keys or any(len(key) < 32 for key in keys):
+        raise SystemExit("SPOOL_LINK_KEYS: every key needs 32 characters or more; `openssl rand -hex 32` makes one")
+    return Links(keys, settings.link_days * 86400)
+
+
+def worker(settings: Settings, handlers: Mapping[str, Handler], sender: Dispatcher, store: BlobStore) -> Worker:
+    return Worker(handlers, sender.tasks, sender, store, settings.scratch, settings.grace_seconds)
+
+
+def run_worker(service: str, settings: Settings, catalog: Engine, handlers: Mapping[str, Handler]) -> None:
+    """Runs one worker of `service` with its sweeper until SIGTERM or SIGINT; then it hands back what it holds."""
+    from pipeline import telemetry
+
+    telemetry.configure(settings.log_format, service)
+    if settings.metrics_port:
+        telemetry.serve_metrics(settings.metrics_port)
+    broker, store = queue(settings), blobs(settings)
+    sender = dispatcher(settings, catalog, broker)
+    stop = stop_on_signals()
+    Thread(target=sender.run, args=(stop,), name="sweeper", daemon=True).start()
+    worker(settings, handlers, sender, store).run(stop)
+    broker.close()
+    store.close()
+
+
+def stop_on_signals() -> Event:
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
