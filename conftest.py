@@ -1,0 +1,121 @@
+"""Real servers as fixtures. Nothing starts before a test asks for one; then all that the session needs start side by side."""
+
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from dev.services import PrivateServers
+    from dev.services.mariadb import MariaDB
+    from dev.services.mongo import Mongo
+    from dev.services.rabbitmq import RabbitMQ
+
+GIVEN = {"mariadb": "SPOOL_TEST_MYSQL_URL", "mongo": "SPOOL_TEST_MONGODB_URL", "rabbitmq": "SPOOL_TEST_RABBITMQ_URL"}
+FIXTURES = {
+    "mariadb": {"mariadb_server", "new_database"},
+    "mongo": {"mongo_server", "new_mongo"},
+    "rabbitmq": {"rabbitmq_server", "new_virtual_host"},
+}
+
+
+@pytest.fixture(scope="session")
+def _servers(request: pytest.FixtureRequest) -> Iterator["PrivateServers"]:
+    from dev.services import PrivateServers
+
+    asked = {fixture for item in request.session.items for fixture in getattr(item, "fixturenames", ())}
+    with PrivateServers() as servers:
+        for name, fixtures in FIXTURES.items():
+            if fixtures & asked and not os.environ.get(GIVEN[name]):
+                servers.launch(name)
+        yield servers
+
+
+def _private(name: str, request: pytest.FixtureRequest) -> Any:
+    if os.environ.get(GIVEN[name]):
+        pytest.skip(f"{GIVEN[name]} names a server that is not ours to stop")
+    server = request.getfixturevalue("_servers").launch(name)
+    server.wait_until_ready()
+    return server
+
+
+@pytest.fixture(scope="session")
+def mariadb_server(request: pytest.FixtureRequest) -> "MariaDB":
+    """The session's own MariaDB, which a test may stop, kill and pause, and starts again."""
+    return _private("mariadb", request)
+
+
+@pytest.fixture(scope="session")
+def mongo_server(request: pytest.FixtureRequest) -> "Mongo":
+    """The session's own Mongo server, which a test may stop, kill and pause, and starts again."""
+    return _private("mongo", request)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq_server(request: pytest.FixtureRequest) -> "RabbitMQ":
+    """The session's own RabbitMQ, which a test may stop, kill and pause, and starts again."""
+    return _private("rabbitmq", request)
+
+
+def _factory(
+    name: str, request: pytest.FixtureRequest, create: Callable[[str, str], str], delete: Callable[[str], None]
+) -> Iterator[Callable[[], str]]:
+    """Makes fresh, empty places on a given server, and deletes them, or on a private one, which goes as a whole."""
+    given = os.environ.get(GIVEN[name])
+    private = None if given else _private(name, request)
+    made: list[str] = []
+
+    def new() -> str:
+        if private:
+            private.start()  # the test before may have left it stopped
+        made.append(create(given or private.url, f"test_{secrets.token_hex(6)}"))
+        return made[-1]
+
+    yield new
+    if given:
+        for url in made:
+            delete(url)
+
+
+@pytest.fixture(scope="session")
+def new_database(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
+    """Each call makes an empty MySQL database and returns its URL."""
+    from dev.services.mariadb import create_database, drop_database
+
+    yield from _factory("mariadb", request, create_database, drop_database)
+
+
+@pytest.fixture(scope="session")
+def new_mongo(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
+    """Each call returns the URL of an empty Mongo database."""
+    from dev.services.mongo import database_url, drop_database
+
+    yield from _factory("mongo", request, database_url, drop_database)
+
+
+@pytest.fixture(scope="session")
+def new_virtual_host(request: pytest.FixtureRequest) -> Iterator[Callable[[], str]]:
+    """Each call makes an empty RabbitMQ virtual host and returns its URL."""
+    from dev.services.rabbitmq import create_virtual_host, delete_virtual_host
+
+    yield from _factory("rabbitmq", request, create_virtual_host, delete_virtual_host)
+
+
+@pytest.fixture
+def mysql_url(new_database: Callable[[], str]) -> str:
+    """The URL of an empty MySQL database."""
+    return new_database()
+
+
+@pytest.fixture
+def mongo_url(new_mongo: Callable[[], str]) -> str:
+    """The URL of an empty Mongo database."""
+    return new_mongo()
+
+
+@pytest.fixture
+def rabbitmq_url(new_virtual_host: Callable[[], str]) -> str:
+    """The URL of an empty RabbitMQ virtual host."""
+    return new_virtual_host()
