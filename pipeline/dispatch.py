@@ -46,6 +46,12 @@ class Dispatcher:
         for kind in flow.STAGES:
             self._send_lost(kind)
 
+    def restart(self) -> None:
+        """After the start of a broker in memory: sends every open task. Raises `Unavailable` if the catalog is away."""
+        self.tasks.forget_messages()
+        self.send(self.tasks.lapse())
+        self.send(self.tasks.unpublished(0))
+
     def _send_lost(self, kind: str) -> None:
         """A message that waits long may only have many before it: it is lost if the queue holds fewer than the catalog expects."""
         stale = self.tasks.stale(kind, self.lost)

@@ -128,6 +128,12 @@ class Tasks:
             ids = [message.task_id for message in messages]
             session.execute(update(TaskRow).where(TaskRow.id.in_(ids)).values(published_at=now()))
 
+    def forget_messages(self) -> None:
+        """For a broker that has forgotten everything, and workers that are all gone: every open task waits for a message."""
+        with transaction(self.engine) as session:
+            session.execute(update(TaskRow).where(TaskRow.state == "running").values(lease_until=now()))
+            session.execute(update(TaskRow).where(TaskRow.state == "queued").values(published_at=None))
+
     def _waiting(self, *conditions: ColumnElement[bool]) -> list[Message]:
         waiting = select(TaskRow, JobRow.trace).join(JobRow).where(TaskRow.state == "queued", *conditions)
         with transaction(self.engine) as session:

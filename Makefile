@@ -1,0 +1,68 @@
+# Spool. `make help` lists what can be made.
+PYTHON ?= python3
+FILE ?= tests/media/talk.mp4
+BIN := .venv/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--no-annotate --custom-compile-command "make lock" --upgrade pyproject.toml
+
+.PHONY: help demo up test test-fast servers lint bench services-up services-down lock clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
+
+demo: .venv/embedded ## the whole suite on one recording: FILE=talk.mp4, KEEP=1 to keep it running
+	@$(BIN)/python -m dev demo "$(FILE)" $(if $(KEEP),--keep)
+
+up: .venv/embedded ## start the suite and keep it running: SPOOL_PORT, SPOOL_DATA choose where
+	@$(BIN)/python -m dev up
+
+test: servers .venv/test lint ## everything, on real MariaDB, RabbitMQ and a Mongo server
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+test-fast: .venv/test ## what needs no server
+	$(BIN)/python -m pytest -m "not servers and not slow"
+
+servers: ## install the servers that tests need (Debian or Ubuntu)
+	@dev/install-servers
+
+lint: .venv/test ## ruff, mypy, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: servers .venv/test ## measure the figures of docs/benchmarks.md side by side
+	$(BIN)/python -m bench
+
+services-up: servers .venv/test ## private MariaDB, RabbitMQ and Mongo server; prints their addresses
+	@$(BIN)/python -m dev services up
+
+services-down: ## end them
+	@$(BIN)/python -m dev services down
+
+lock: ## choose new versions of everything, with hashes
+	$(LOCK) --all-extras --group test -o requirements/test.txt
+	$(LOCK) --extra embedded -c requirements/test.txt -o requirements/embedded.txt
+	$(LOCK) --all-extras -c requirements/test.txt -o requirements/production.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--no-annotate --custom-compile-command "make lock" --upgrade --prerelease allow --group mongo-server -o requirements/mongo-server.txt
+
+clean: ## remove what was installed and made, but no data
+	rm -rf .venv .cache out .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Spool needs Python 3.11 or newer; this is $$($(PYTHON) --version). Name another: make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "Python's venv module is missing. Install it with:  sudo apt install -y python3-venv"; exit 1; }
+	@$(PYTHON) -m venv .venv
+
+.venv/embedded: requirements/embedded.txt | .venv/bin/python
+	@echo "Installing Spool into .venv (once)"
+	@$(INSTALL) -r $<
+	@touch $@
+
+.venv/test: requirements/test.txt | .venv/bin/python servers
+	@$(INSTALL) -r $<
+	@touch $@ .venv/embedded

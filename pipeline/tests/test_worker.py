@@ -1,0 +1,203 @@
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread
+
+import pytest
+from sqlalchemy import Engine
+
+from dev.waiting import eventually
+from pipeline.blobs import BlobStore
+from pipeline.blobs.directory import DirectoryBlobs
+from pipeline.dispatch import Dispatcher
+from pipeline.errors import Reject, Retry, Unavailable
+from pipeline.jobs import Job, Jobs
+from pipeline.queues.memory import MemoryQueue
+from pipeline.tasks import Tasks
+from pipeline.tests.makers import OWNER, a_job, an_artifact
+from pipeline.work import Handler, NextTask, Progress, Result, Task
+from pipeline.worker import Worker
+
+
+class Flow:
+    """Handlers that note what they were called for, and do as each test says."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.acts: dict[str, Callable[[Task, Progress], Result]] = {
+            "extract": lambda *_: Result(
+                [an_artifact("track.mka", "track")], [NextTask("encode"), NextTask("transcribe")]
+            ),
+            "encode": lambda *_: Result([an_artifact("talk.mp3", "audio")]),
+            "transcribe": lambda *_: Result([an_artifact("talk.txt", "transcript")]),
+            "deliver": lambda *_: Result(),
+        }
+
+    def handlers(self) -> dict[str, Handler]:
+        return dict.fromkeys(self.acts, self)
+
+    def __call__(self, task: Task, _blobs: BlobStore, folder: Path, progress: Progress) -> Result:
+        assert list(folder.iterdir()) == []
+        (folder / "left behind").touch()
+        self.calls.append(task.kind)
+        return self.acts[task.kind](task, progress)
+
+
+@pytest.fixture
+def flow() -> Flow:
+    return Flow()
+
+
+@pytest.fixture
+def sender(catalog: Engine) -> Dispatcher:
+    return Dispatcher(Tasks(catalog), MemoryQueue(), interval=0, lost=0)
+
+
+@contextmanager
+def working(flow: Flow, sender: Dispatcher, folder: Path, grace: float = 5) -> Iterator[Event]:
+    """A worker of all kinds, until the block ends; it leaves nothing in its scratch folder."""
+    stop = Event()
+    scratch = folder / "scratch"
+    scratch.mkdir(exist_ok=True)
+    worker = Worker(flow.handlers(), sender.tasks, sender, DirectoryBlobs(folder / "blobs"), scratch, grace)
+    thread = Thread(target=worker.run, args=(stop,))
+    thread.start()
+    try:
+        yield stop
+    finally:
+        stop.set()
+        thread.join(10)
+        assert not thread.is_alive()
+    assert list(scratch.iterdir()) == []
+
+
+def ended(sender: Dispatcher, job: Job) -> Job:
+    def look() -> Job | None:
+        found = Jobs(sender.tasks.engine).get(OWNER, job.id)
+        return found if found and found.finished_at else None
+
+    found = eventually(look, timeout=20)
+    assert found is not None
+    return found
+
+
+def test_a_job_goes_through_every_stage_once(flow: Flow, sender: Dispatcher, tmp_path: Path) -> None:
+    job, message = a_job(sender.tasks.engine)
+    with working(flow, sender, tmp_path):
+        sender.send([message, message, message])
+        done = ended(sender, job)
+        eventually(lambda: "deliver" in flow.calls)
+    assert (done.state, done.percent) == ("done", 100)
+    assert sorted(flow.calls) == ["deliver", "encode", "extract", "transcribe"]
+    assert [artifact.name for artifact in done.artifacts] == ["talk.mp3", "talk.mp4", "talk.txt"]
+
+
+def test_what_a_handler_rejects_ends_with_its_reason(flow: Flow, sender: Dispatcher, tmp_path: Path) -> None:
+    def refuse(*_: object) -> Result:
+        raise Reject("There is no sound in it.")
+
+    flow.acts["extract"] = refuse
+    job, message = a_job(sender.tasks.engine)
+    with working(flow, sender, tmp_path):
+        sender.send([message])
+        assert ended(sender, job).reason == "There is no sound in it."
+        eventually(lambda: flow.calls == ["extract", "deliver"])
+
+
+@pytest.mark.parametrize(
+    "error", [Retry("later", delay=0), Unavailable("the store is away"), ZeroDivisionError("a bug")]
+)
+def test_what_fails_for_now_is_done_later(error: Exception, flow: Flow, sender: Dispatcher, tmp_path: Path) -> None:
+    extract = flow.acts["extract"]
+
+    def fail_once(task: Task, progress: Progress) -> Result:
+        if task.attempt == 1:
+            raise error
+        return extract(task, progress)
+
+    flow.acts["extract"] = fail_once
+    job, message = a_job(sender.tasks.engine)
+    with working(flow, sender, tmp_path):
+        sender.send([message])
+        eventually(lambda: sender.sweep() or flow.calls.count("extract") == 2)
+        assert ended(sender, job).state == "done"
+
+
+def test_cancelling_interrupts_the_attempt(flow: Flow, sender: Dispatcher, tmp_path: Path) -> None:
+    started, interrupted = Event(), Event()
+
+    def wait(_task: Task, progress: Progress) -> Result:
+        started.set()
+        try:
+            while not interrupted.wait(0.01):
+                progress(10)
+        finally:
+            interrupted.set()
+        return Result()
+
+    flow.acts["extract"] = wait
+    job, message = a_job(sender.tasks.engine)
+    with working(flow, sender, tmp_path):
+        sender.send([message])
+        assert started.wait(10)
+        Jobs(sender.tasks.engine).cancel(OWNER, job.id)
+        assert interrupted.wait(10)
+    assert ended(sender, job).state == "cancelled"
+    assert flow.calls == ["extract"]
+
+
+def test_a_worker_that_stops_hands_its_task_to_the_next(flow: Flow, sender: Dispatcher, tmp_path: Path) -> None:
+    started = Event()
+    extract = flow.acts["extract"]
+
+    def slow_at_first(task: Task, progress: Progress) -> Result:
+        started.set()
+        while task.attempt == 1:
+            progress(1)
+            Event().wait(0.01)
+        return extract(task, progress)
+
+    flow.acts["extract"] = slow_at_first
+    job, message = a_job(sender.tasks.engine)
+    with working(flow, sender, tmp_path):
+        sender.send([message])
+        assert started.wait(10)
+    with working(flow, sender, tmp_path):
+        assert ended(sender, job).state == "done"
+    assert flow.calls.count("extract") == 2
+
+
+def test_a_handler_that_does_not_listen_is_left_behind(flow: Flow, sender: Dispatcher, tmp_path: Path) -> None:
+    started, release = Event(), Event()
+    extract = flow.acts["extract"]
+
+    def deaf_at_first(task: Task, progress: Progress) -> Result:
+        started.set()
+        if task.attempt == 1:
+            release.wait(20)
+        return extract(task, progress)
+
+    flow.acts["extract"] = deaf_at_first
+    job, message = a_job(sender.tasks.engine)
+    stop = Event()
+    worker = Worker(flow.handlers(), sender.tasks, sender, DirectoryBlobs(tmp_path / "blobs"), None, grace=0)
+    thread = Thread(target=worker.run, args=(stop,))
+    thread.start()
+    sender.send([message])
+    assert started.wait(10)
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+    with working(flow, sender, tmp_path):
+        assert ended(sender, job).state == "done"
+        release.set()
+
+
+def test_a_message_for_nothing_is_forgotten(flow: Flow, sender: Dispatcher, tmp_path: Path) -> None:
+    job, message = a_job(sender.tasks.engine)
+    Jobs(sender.tasks.engine).delete(OWNER, job.id)
+    with working(flow, sender, tmp_path):
+        sender.queue.publish(message)
+        eventually(lambda: sender.queue.depth("extract") == 0)
+    assert flow.calls == []
+    assert sender.queue.depth("extract") == 0
