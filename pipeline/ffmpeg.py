@@ -1,11 +1,13 @@
 """The one place that starts ffmpeg, on strangers' files: whitelists, limits, a deadline, and nothing but local files.
 
-An argument list is built with ffmpeg-python, from `source` to `ffmpeg.output(...)`:
+Argument lists are built with ffmpeg-python, from `source` or `sound` to `ffmpeg.output(...)`:
 
-    track = ffmpeg.output(source("track.mka").audio, "file:out.mp3", audio_bitrate="128k")
-    seconds = run(track, folder=folder, duration=11.0, deadline=60, progress=progress, output_limit=10**9)
+    output = ffmpeg.output(sound("track.mka"), "file:out.mp3", audio_bitrate="128k")
+    seconds = run(output, folder=folder, duration=11.0, deadline=60, progress=progress, output_limit=10**9)
 """
 
+import errno
+import os
 import signal
 from functools import cache
 from pathlib import Path
@@ -23,8 +25,8 @@ FORMATS = "mov,matroska,webm,ogg,wav,w64,aiff,caf,au,flac,mp3,aac,loas,ac3,eac3,
 CODECS = (
     "aac,aac_fixed,aac_latm,alac,mp1float,mp1,mp2float,mp2,mp3float,mp3,opus,libopus,vorbis,libvorbis,flac,ac3,ac3_fixed,"
     "eac3,dca,truehd,mlp,wmav1,wmav2,wmapro,wmalossless,wmavoice,amrnb,amrwb,libopencore_amrnb,libopencore_amrwb,ape,"
-    "wavpack,tta,speex,libspeex,gsm,gsm_ms,nellymoser,cook,sipr,ra_144,ra_288,atrac3,qdm2,qdmc,mace3,mace6,g723_1,g729,"
-    "adpcm_ima_wav,adpcm_ima_qt,adpcm_ms,adpcm_swf,adpcm_g722,adpcm_g726,adpcm_yamaha,"
+    "wavpack,tta,speex,gsm,gsm_ms,nellymoser,cook,sipr,real_144,real_288,atrac3,qdm2,qdmc,mace3,mace6,g723_1,g729,"
+    "adpcm_ima_wav,adpcm_ima_qt,adpcm_ms,adpcm_swf,adpcm_yamaha,g722,g726,s302m,"
     "pcm_alaw,pcm_mulaw,pcm_u8,pcm_s8,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_s32be,"
     "pcm_f32le,pcm_f32be,pcm_f64le,pcm_f64be,pcm_bluray,pcm_dvd,pcm_lxf"
 )
@@ -46,10 +48,17 @@ _SHAPE = ("-nostdin", "-hide_banner", "-loglevel", "error", "-max_alloc", str(25
 _PROGRESS = ("-nostats", "-progress", "pipe:1", "-stats_period", str(child.TICK))
 
 
-class FFmpegFailed(Exception):
-    """ffmpeg made no whole file. `log` is the end of what it said: for the log, never for users."""
+Kind = Literal["error", "deadline", "output limit", "machine"]
 
-    def __init__(self, kind: Literal["error", "deadline", "output limit"], log: str = "") -> None:
+
+class FFmpegFailed(Exception):
+    """ffmpeg made no whole file. `log` is the end of what it said: for the log, never for users.
+
+    `kind`: `error` (the input, or what was asked for, does not work), `deadline`, `output limit`, or `machine`
+    (the disk is full, or the system killed it; the same may work later).
+    """
+
+    def __init__(self, kind: Kind, log: str = "") -> None:
         super().__init__(f"{kind}: {log}")
         self.kind = kind
         self.log = log
@@ -64,6 +73,14 @@ def binary() -> str:
 def source(name: str, **options: Any) -> Any:
     """An ffmpeg-python input, guarded: the file `name` of the folder that `run` is given."""
     return ffmpeg.input(f"file:{name}", **GUARDS, **options)
+
+
+def sound(name: str, **options: Any) -> Any:
+    """The sound of a track that converter took out, to be decoded; `ss` among `options` counts from the track's zero.
+
+    Silence fills a late start and gaps, so that what is made of it keeps the clock of the recording.
+    """
+    return source(name, seek_timestamp=1, **options)["a:0"].filter("aresample", **{"async": 1, "first_pts": 0})
 
 
 def run(
@@ -93,11 +110,17 @@ def run(
         ended = child.run(command, folder=folder, limits=limits, hear=reader.hear, tick=tick)
     except child.OutOfTime:
         raise FFmpegFailed("deadline") from None
-    if ended.status == -signal.SIGXFSZ:
-        raise FFmpegFailed("output limit", ended.log)
     if ended.status:
-        raise FFmpegFailed("error", ended.log)
+        raise FFmpegFailed(_kind(ended), ended.log)
     return reader.seconds
+
+
+def _kind(ended: child.Ended) -> Kind:
+    if ended.status == -signal.SIGXFSZ:
+        return "output limit"
+    if ended.status == -signal.SIGKILL or os.strerror(errno.ENOSPC) in ended.log:
+        return "machine"
+    return "error"
 
 
 class _ProgressReader:
