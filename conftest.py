@@ -7,35 +7,36 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from dev.services import VARIABLES
+
 if TYPE_CHECKING:
-    from dev.services import PrivateServers
     from dev.services.mariadb import MariaDB
     from dev.services.mongo import Mongo
+    from dev.services.private import PrivateServers
     from dev.services.rabbitmq import RabbitMQ
 
-GIVEN = {"mariadb": "SPOOL_TEST_MYSQL_URL", "mongo": "SPOOL_TEST_MONGODB_URL", "rabbitmq": "SPOOL_TEST_RABBITMQ_URL"}
 FIXTURES = {
-    "mariadb": {"mariadb_server", "new_database"},
-    "mongo": {"mongo_server", "new_mongo"},
     "rabbitmq": {"rabbitmq_server", "new_virtual_host"},
+    "mongo": {"mongo_server", "new_mongo"},
+    "mariadb": {"mariadb_server", "new_database"},
 }
 
 
 @pytest.fixture(scope="session")
 def _servers(request: pytest.FixtureRequest) -> Iterator["PrivateServers"]:
-    from dev.services import PrivateServers
+    from dev.services.private import PrivateServers
 
     asked = {fixture for item in request.session.items for fixture in getattr(item, "fixturenames", ())}
     with PrivateServers() as servers:
         for name, fixtures in FIXTURES.items():
-            if fixtures & asked and not os.environ.get(GIVEN[name]):
+            if fixtures & asked and not os.environ.get(VARIABLES[name]):
                 servers.launch(name)
         yield servers
 
 
 def _private(name: str, request: pytest.FixtureRequest) -> Any:
-    if os.environ.get(GIVEN[name]):
-        pytest.skip(f"{GIVEN[name]} names a server that is not ours to stop")
+    if os.environ.get(VARIABLES[name]):
+        pytest.skip(f"{VARIABLES[name]} names a server that is not ours to stop")
     server = request.getfixturevalue("_servers").launch(name)
     server.wait_until_ready()
     return server
@@ -63,14 +64,18 @@ def _factory(
     name: str, request: pytest.FixtureRequest, create: Callable[[str, str], str], delete: Callable[[str], None]
 ) -> Iterator[Callable[[], str]]:
     """Makes fresh, empty places on a given server, and deletes them, or on a private one, which goes as a whole."""
-    given = os.environ.get(GIVEN[name])
+    given = os.environ.get(VARIABLES[name])
     private = None if given else _private(name, request)
     made: list[str] = []
 
+    def server_url() -> str:
+        if private is None:
+            return given or ""
+        private.start()  # the test before may have left it stopped
+        return private.url
+
     def new() -> str:
-        if private:
-            private.start()  # the test before may have left it stopped
-        made.append(create(given or private.url, f"test_{secrets.token_hex(6)}"))
+        made.append(create(server_url(), f"test_{secrets.token_hex(6)}"))
         return made[-1]
 
     yield new

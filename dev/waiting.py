@@ -15,13 +15,15 @@ def eventually(condition: Callable[[], T], timeout: float = 30, interval: float 
     """
     deadline = time.monotonic() + timeout
     while True:
+        last: object
         try:
-            last: object = condition()
+            value = condition()
         except AssertionError as error:
             last = error
         else:
-            if last:
-                return last
+            if value:
+                return value
+            last = value
         if time.monotonic() > deadline:
             raise AssertionError(f"not so after {timeout} s; the last value was {last!r}")
         time.sleep(interval)

@@ -4,6 +4,7 @@ It is GPL, so it lives in an environment of its own and is only ever talked to o
 """
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from pymongo import MongoClient
@@ -19,7 +20,7 @@ def database_url(server_url: str, name: str) -> str:
 
 
 def drop_database(url: str) -> None:
-    with MongoClient(url, serverSelectionTimeoutMS=5000) as client:
+    with MongoClient[dict[str, Any]](url, serverSelectionTimeoutMS=5000) as client:
         client.drop_database(client.get_default_database())
 
 
@@ -37,5 +38,5 @@ class Mongo(Server):
         return [str(EXECUTABLE), "--port", str(self.port), "--storage-path", data, "--sync-on-commit"]
 
     def check(self) -> None:
-        with MongoClient(self.url, serverSelectionTimeoutMS=1000) as client:
+        with MongoClient[dict[str, Any]](self.url, serverSelectionTimeoutMS=1000) as client:
             client.admin.command("ping")

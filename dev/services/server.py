@@ -9,6 +9,8 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import click
+
 from dev.waiting import eventually
 
 READY_SECONDS = 60
@@ -20,7 +22,7 @@ _starter = ThreadPoolExecutor(1, "servers")
 _given: set[int] = set()
 
 
-class ServerFailed(Exception):
+class ServerFailed(click.ClickException):
     """A server could not be started; the message carries the end of its log."""
 
 
