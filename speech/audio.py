@@ -5,7 +5,7 @@ from typing import Any
 
 import ffmpeg
 
-from pipeline.ffmpeg import FFmpegFailed, run, source
+from pipeline.ffmpeg import FFmpegFailed, run, sound
 from speech.model import Unusable
 
 RATE = 16_000
@@ -20,7 +20,7 @@ _DEADLINE = 1800
 def decode(audio: Path) -> Any:
     """Returns the samples as an array of int16 that stays on the disk, beside `audio`. Raises Unusable."""
     output = ffmpeg.output(
-        source(audio.name).audio, "file:samples.raw", format="s16le", ac=1, ar=RATE, t=LONGEST + 1, map_metadata=-1
+        sound(audio.name), "file:samples.raw", format="s16le", ac=1, ar=RATE, t=LONGEST + 1, map_metadata=-1
     )
     try:
         seconds = run(
@@ -32,6 +32,8 @@ def decode(audio: Path) -> Any:
             output_limit=2 * RATE * (LONGEST + 2),
         )
     except FFmpegFailed as failure:
+        if failure.kind == "machine":
+            raise
         raise Unusable("The file could not be read as audio.", "file") from failure
     if seconds > LONGEST:
         raise Unusable(f"The recording is longer than {LONGEST // 3600} hours.", "file")

@@ -1,0 +1,92 @@
+"""What transcriber does for a job: `transcribe`."""
+
+from math import exp
+from pathlib import Path, PurePath
+
+import ffmpeg
+import openai
+
+from pipeline.blobs import BlobStore, store
+from pipeline.errors import Reject, Retry
+from pipeline.ffmpeg import FFmpegFailed, run, sound
+from pipeline.names import stem
+from pipeline.work import Artifact, Progress, Result, Task
+from transcriber.formats import FORMATS
+from transcriber.transcript import Segment, Transcript
+from transcriber.vendor import Answer, ask
+
+SHRUNK = 5.0
+"""Percent done when the audio is ready to be sent."""
+
+_SHORTEST = 0.1
+"""Seconds; less is refused by services, and holds no word."""
+
+_PACE = 0.3
+"""Seconds that a service needs for a second of speech, roughly; only the shown percent hangs on it."""
+
+_BYTES_PER_SECOND = 3000
+
+
+def transcribe(
+    task: Task, blobs: BlobStore, folder: Path, progress: Progress, *, client: openai.OpenAI, model: str
+) -> Result:
+    """Makes txt, srt, vtt and json of the track that `extract` took out; of one without speech, empty ones.
+
+    `task.args["duration"]`: its seconds. Raises Retry or Reject.
+    """
+    progress(0)
+    blobs.fetch(task.only("track").blob, folder / "track.mka")
+    seconds = _shrink(folder, float(task.args["duration"]), progress)
+    transcript = _listen(client, model, folder / "speech.ogg", seconds, progress)
+    return Result([_keep(task, blobs, folder, transcript, extension) for extension in FORMATS])
+
+
+def _shrink(folder: Path, expected: float, progress: Progress) -> float:
+    """Makes speech.ogg, 24 kbit/s: an hour is 11 MB, where services stop at 25. Returns its seconds."""
+    output = ffmpeg.output(
+        sound("track.mka"),
+        "file:speech.ogg",
+        acodec="libopus",
+        audio_bitrate=f"{_BYTES_PER_SECOND * 8 // 1000}k",
+        application="voip",
+        ac=1,
+        ar=16000,
+        map_metadata=-1,
+    )
+    try:
+        return run(
+            output,
+            folder=folder,
+            duration=expected,
+            deadline=60 + expected,
+            progress=lambda percent: progress(percent * SHRUNK / 100),
+            output_limit=2**20 + int(4 * _BYTES_PER_SECOND * expected),
+        )
+    except FFmpegFailed as failure:
+        if failure.kind == "machine":
+            raise Retry("The machine ran out of memory or space.") from failure
+        raise Reject("The sound of this recording cannot be decoded.") from failure
+
+
+def _listen(client: openai.OpenAI, model: str, audio: Path, seconds: float, progress: Progress) -> Transcript:
+    def beat(gone: float) -> None:
+        progress(SHRUNK + (99 - SHRUNK) * (1 - exp(-gone / (1 + _PACE * seconds))))
+
+    answer = Answer(text="")
+    if seconds >= _SHORTEST:
+        answer = ask(client, model, audio, limit=120 + 4 * seconds, beat=beat)
+    pieces = [
+        Segment(round(piece.start * 1000), round(piece.end * 1000), piece.text) for piece in answer.segments or ()
+    ]
+    whole = Segment(0, round(seconds * 1000), answer.text)
+    # The name alone: the setting may be a folder's path.
+    return Transcript.of(pieces or [whole], language=answer.language, duration=seconds, model=PurePath(model).name)
+
+
+def _keep(task: Task, blobs: BlobStore, folder: Path, transcript: Transcript, extension: str) -> Artifact:
+    media_type, write = FORMATS[extension]
+    path = folder / f"transcript.{extension}"
+    path.write_text(write(transcript), encoding="utf-8", newline="\n")
+    blob = task.blob_id(path.name)
+    size, digest = store(blobs, blob, path)
+    return Artifact(f"{stem(task.title)}.{extension}", "transcript", media_type, size, digest, blob)
