@@ -1,17 +1,8 @@
-"""The converter's worker: `python -m converter`."""
+"""`python -m converter`: a worker that takes the sound out of recordings and makes MP3s of it."""
 
-from functools import partial
-
-from converter import handlers
+from converter.worker import handlers
+from pipeline import wiring
 from pipeline.settings import Settings
-from pipeline.wiring import run_worker
-
-
-def main() -> None:
-    settings = Settings.load("database_url", "blob_url", "queue_url")
-    encode = partial(handlers.encode, bitrate_kbit=settings.audio_bitrate)
-    run_worker("converter", {"extract": handlers.extract, "encode": encode}, settings)
-
 
 if __name__ == "__main__":
-    main()
+    wiring.run_worker("converter", Settings.load("database_url", "blob_url", "queue_url"), handlers)

@@ -1,13 +1,15 @@
 """The catalog: what work exists, and what came of it. Tables for SQLAlchemy; `pipeline/migrations` makes them."""
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
-from pipeline.database import UtcDateTime, now
+from pipeline.database import MYSQL_TABLE, UtcDateTime, now
 
+MIGRATIONS = Path(__file__).parent / "migrations"
 ENDED = ("done", "failed", "cancelled")
 """States that a job or task never leaves."""
 
@@ -28,7 +30,7 @@ class JobRow(Base):
     """What a user asked for: one upload."""
 
     __tablename__ = "jobs"
-    __table_args__ = (Index(None, "owner", "created_at", "id"),)
+    __table_args__ = (Index(None, "owner", "created_at", "id"), MYSQL_TABLE)
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     owner: Mapped[str] = mapped_column(String(64))
@@ -53,6 +55,7 @@ class TaskRow(Base):
         UniqueConstraint("job_id", "kind", "part"),
         Index(None, "state", "due_at"),
         Index(None, "state", "lease_until"),
+        MYSQL_TABLE,
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -80,7 +83,7 @@ class ArtifactRow(Base):
     """A file of a job. Its id is the `fid` of the HTTP interface; a blob that no row here names is rubbish."""
 
     __tablename__ = "artifacts"
-    __table_args__ = (UniqueConstraint("job_id", "name"), Index(None, "blob"))
+    __table_args__ = (UniqueConstraint("job_id", "name"), Index(None, "blob"), MYSQL_TABLE)
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
@@ -97,7 +100,7 @@ class MailRow(Base):
     """One mail about a job to an address, recorded before it is sent."""
 
     __tablename__ = "mails"
-    __table_args__ = (UniqueConstraint("job_id", "address"),)
+    __table_args__ = (UniqueConstraint("job_id", "address"), MYSQL_TABLE)
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))

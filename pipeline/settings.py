@@ -94,3 +94,16 @@ class Settings(BaseSettings):
         if missing:
             raise SystemExit("\n".join(missing))
         return settings
+
+
+def table() -> str:
+    """All settings as a table in Markdown."""
+    rows = [
+        f"| `SPOOL_{name.upper()}` | {_shown(field.default)} | {field.description} |"
+        for name, field in Settings.model_fields.items()
+    ]
+    return "\n".join(["| variable | default | what it does |", "|---|---|---|", *rows]) + "\n"
+
+
+def _shown(default: object) -> str:
+    return "" if default is None else f"`{default}`"

@@ -1,14 +1,14 @@
 """Picks the adapters by the schemes in the settings. Only `__main__`, `wsgi` and the embedded suite call this."""
 
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Event, Thread
 from urllib.parse import unquote, urlsplit
 
 from sqlalchemy import Engine
 
-from pipeline import database
+from pipeline import database, telemetry
 from pipeline.blobs import BlobStore
 from pipeline.dispatch import Dispatcher
 from pipeline.links import Links
@@ -74,18 +74,16 @@ def worker(settings: Settings, handlers: Mapping[str, Handler], sender: Dispatch
     return Worker(handlers, sender.tasks, sender, store, settings.scratch, settings.grace_seconds)
 
 
-def run_worker(service: str, settings: Settings, catalog: Engine, handlers: Mapping[str, Handler]) -> None:
+def run_worker(service: str, settings: Settings, handlers: Callable[[Settings, Engine], Mapping[str, Handler]]) -> None:
     """Runs one worker of `service` with its sweeper until SIGTERM or SIGINT; then it hands back what it holds."""
-    from pipeline import telemetry
-
-    telemetry.configure(settings.log_format, service)
+    telemetry.configure(settings, service)
     if settings.metrics_port:
         telemetry.serve_metrics(settings.metrics_port)
-    broker, store = queue(settings), blobs(settings)
+    catalog, broker, store = engine(settings), queue(settings), blobs(settings)
     sender = dispatcher(settings, catalog, broker)
     stop = stop_on_signals()
     Thread(target=sender.run, args=(stop,), name="sweeper", daemon=True).start()
-    worker(settings, handlers, sender, store).run(stop)
+    worker(settings, handlers(settings, catalog), sender, store).run(stop)
     broker.close()
     store.close()
 

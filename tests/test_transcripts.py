@@ -82,7 +82,7 @@ def test_every_word_is_in_every_transcript(name: str, client: OpenAI, tmp_path: 
     document = json.loads(files[".json"])
     assert words(files[".txt"]) == JFK
     assert words(" ".join(cue.text for cue in srt)) == JFK
-    assert words(" ".join(html.unescape(cue.raw_text) for cue in vtt)) == JFK
+    assert words(" ".join(html.unescape(cue.raw_text) for cue in vtt.captions)) == JFK
     assert words(document["text"]) == JFK
     assert 9 < document["segments"][-1]["end"] <= 11.1
     assert document["language"] == "en"

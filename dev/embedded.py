@@ -1,0 +1,166 @@
+"""The whole suite in one process: every service, with a directory for MongoDB, SQLite for MySQL, memory for RabbitMQ."""
+
+import errno
+import fcntl
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+
+import structlog
+from cheroot import wsgi
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import Engine
+
+from dev import kept, services_of
+from pipeline import migrate, wiring
+from pipeline.blobs import BlobStore
+from pipeline.catalog import MIGRATIONS
+from pipeline.dispatch import Dispatcher
+from pipeline.errors import Unavailable
+from pipeline.janitor import clean
+from pipeline.settings import Settings
+
+HOST = "127.0.0.1"
+JANITOR_SECONDS = 3600
+IDLE_SECONDS = 30
+"""How long a connection may say nothing: a client that vanished must not keep a thread."""
+
+log = structlog.get_logger()
+
+
+class EmbeddedSettings(BaseSettings):
+    """What can be set for the embedded suite beside `Settings`."""
+
+    model_config = SettingsConfigDict(env_prefix="SPOOL_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    data: Path = Field(Path("data"), description="The folder that holds everything: catalog, recordings, keys, mails.")
+    port: int = Field(8080, ge=1, le=65535, description="Where the suite listens, on 127.0.0.1.")
+    admin_email: str | None = Field(None, description="The first user's address; `admin@localhost` if unset.")
+    admin_password: SecretStr | None = Field(None, description="The first user's password; generated once if unset.")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A running suite, as its owner meets it."""
+
+    url: str
+    folder: Path
+    sign_in: kept.SignIn
+
+    @property
+    def mails(self) -> Path:
+        return self.folder / "mails"
+
+
+@contextmanager
+def running(embedded: EmbeddedSettings, given: Settings) -> Iterator[Suite]:
+    """Runs the suite while the block lasts; at its end, what is in work is handed back and goes on at the next start.
+
+    Raises SystemExit, with what to do, if the folder or the port is taken.
+    """
+    folder, url = embedded.data.absolute(), f"http://{HOST}:{embedded.port}"
+    with ExitStack() as stack:
+        stack.enter_context(_folder(folder))
+        sign_in = kept.sign_in(folder / "sign-in", embedded.admin_email, embedded.admin_password)
+        settings = _settings(folder, url, given)
+        auth = stack.enter_context(_served("auth", services_of.auth(settings, sign_in)))
+        speech = stack.enter_context(_served("speech", services_of.speech(settings)))
+        settings = settings.model_copy(update={"auth_url": auth, "speech_url": settings.speech_url or f"{speech}/v1"})
+        catalog, blobs = wiring.engine(settings), wiring.blobs(settings)
+        migrate.upgrade(settings.database_url or "", MIGRATIONS)
+        sender = wiring.dispatcher(settings, catalog, wiring.queue(settings))
+        sender.restart()
+        stack.enter_context(_working(settings, catalog, sender, blobs))
+        stack.enter_context(_served("gateway", services_of.gateway(settings, catalog, sender, blobs), embedded.port))
+        yield Suite(url, folder, sign_in)
+
+
+@contextmanager
+def _folder(folder: Path) -> Iterator[None]:
+    """The data folder, for one suite at a time."""
+    for name in (".", "mails", "blobs", "scratch"):
+        (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SystemExit(f"A suite is running in {folder} already. Stop it, or choose a folder: SPOOL_DATA=...") from None
+        yield
+
+
+def _settings(folder: Path, url: str, given: Settings) -> Settings:
+    """Embedded parts for whatever the environment does not name; catalog, blobs and broker are always the embedded ones."""
+    link_key = kept.secret(folder / "link-key", secrets.token_hex(32))
+    return given.model_copy(
+        update={
+            "database_url": f"sqlite:///{folder}/catalog.db",
+            "auth_database_url": f"sqlite:///{folder}/users.db",
+            "blob_url": (folder / "blobs").as_uri(),
+            "queue_url": "memory://",
+            "mail_url": given.mail_url or (folder / "mails").as_uri(),
+            "signing_keys": folder / "signing-keys.pem",
+            "link_keys": given.link_keys or SecretStr(link_key),
+            "scratch": given.scratch or folder / "scratch",
+            "public_url": given.public_url if "public_url" in given.model_fields_set else url,
+        }
+    )
+
+
+@contextmanager
+def _served(name: str, app: Any, port: int = 0) -> Iterator[str]:
+    """Serves `app` on `port`, or any free one, and gives its address."""
+    server = wsgi.Server((HOST, port), app, numthreads=10, server_name=name, timeout=IDLE_SECONDS, shutdown_timeout=5)
+    server.error_log = partial(_log_error, name)
+    try:
+        server.prepare()
+    except OSError as error:
+        raise SystemExit(f"Port {port} cannot be used: {_cause(error)}. Choose another: SPOOL_PORT=...") from None
+    thread = Thread(target=server.serve, name=name, daemon=True)
+    thread.start()
+    try:
+        yield f"http://{HOST}:{server.bind_addr[1]}"
+    finally:
+        server.stop()
+        thread.join(10)
+
+
+def _cause(error: OSError) -> str:
+    return "another program listens there" if error.errno == errno.EADDRINUSE else str(error)
+
+
+def _log_error(name: str, message: str = "", level: int = 20, traceback: bool = False) -> None:
+    log.log(level, message, server=name, exc_info=traceback)
+
+
+@contextmanager
+def _working(settings: Settings, catalog: Engine, sender: Dispatcher, blobs: BlobStore) -> Iterator[None]:
+    """One worker a service, the sweeper and the janitor, each in a thread."""
+    stop = Event()
+    workers = [wiring.worker(settings, handlers, sender, blobs) for handlers in services_of.workers(settings, catalog)]
+    loops: list[Callable[[Event], None]] = [worker.run for worker in workers]
+    loops += [sender.run, partial(_janitor, settings, catalog, blobs)]
+    threads = [Thread(target=loop, args=(stop,), daemon=True) for loop in loops]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(settings.grace_seconds + 5)
+
+
+def _janitor(settings: Settings, catalog: Engine, blobs: BlobStore, stop: Event) -> None:
+    while True:
+        try:
+            clean(catalog, blobs, settings.janitor_hours)
+        except Unavailable as error:
+            log.warning("cleaning put off", cause=str(error))
+        if stop.wait(JANITOR_SECONDS):
+            return

@@ -1,0 +1,4 @@
+from pipeline.catalog import Base
+from pipeline.migrate import run
+
+run(Base.metadata)

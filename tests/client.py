@@ -1,0 +1,64 @@
+"""A person with an HTTP client."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from dev.waiting import eventually
+
+ENDED = ("done", "failed", "cancelled")
+
+
+class Client:
+    """Signs in once; every call has a limit."""
+
+    def __init__(self, url: str, user: str, password: str) -> None:
+        self.http = httpx.Client(base_url=url, timeout=30, trust_env=False)
+        self.user, self.password = user, password
+
+    def sign_in(self) -> "Client":
+        answer = self.http.post("/login", auth=(self.user, self.password))
+        answer.raise_for_status()
+        self.http.headers["Authorization"] = f"Bearer {answer.text}"
+        return self
+
+    def upload(self, path: Path, name: str | None = None) -> dict[str, Any]:
+        with path.open("rb") as body:
+            answer = self.http.post("/upload", files={"file": (name or path.name, body)})
+        assert answer.status_code == 202, answer.text
+        job: dict[str, Any] = answer.json()
+        assert answer.headers["Location"].endswith(f"/v1/jobs/{job['id']}")
+        return job
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        answer = self.http.get(f"/v1/jobs/{job_id}")
+        answer.raise_for_status()
+        job: dict[str, Any] = answer.json()
+        return job
+
+    def ended(self, job_id: str, timeout: float = 90) -> dict[str, Any]:
+        def look() -> dict[str, Any] | None:
+            try:
+                job = self.job(job_id)
+            except httpx.HTTPError:
+                return None
+            return job if job["state"] in ENDED else None
+
+        job = eventually(look, timeout, interval=0.1)
+        assert job is not None
+        return job
+
+    def stage(self, job_id: str, name: str) -> dict[str, Any]:
+        return next(stage for stage in self.job(job_id)["stages"] if stage["name"] == name)
+
+    def text(self, job: dict[str, Any]) -> str:
+        (txt,) = [found for found in job["artifacts"] if found["name"].endswith(".txt")]
+        return self.http.get("/download", params={"fid": txt["fid"]}).text
+
+    def close(self) -> None:
+        self.http.close()
+
+
+def names(job: dict[str, Any]) -> list[str]:
+    return sorted(artifact["name"] for artifact in job["artifacts"])
