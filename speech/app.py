@@ -10,6 +10,7 @@ from flask import Flask, Response, jsonify, request
 from pydantic import ValidationError
 from werkzeug.datastructures import FileStorage, MultiDict
 
+from pipeline.web import instrument
 from speech import errors
 from speech.errors import ApiError
 from speech.model import Model, Speech, Wishes
@@ -31,6 +32,7 @@ def create_app(
     """`key`: what senders must show as their bearer token. `waiting`, `patience` as in `Turns`."""
     app = Flask("speech")
     app.config["MAX_CONTENT_LENGTH"] = upload_limit
+    instrument(app, "speech", lambda: {"model": "ok" if model.ready() else "away"})
     errors.register(app)
     turns = Turns(waiting, patience)
 

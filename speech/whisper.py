@@ -10,8 +10,8 @@ from typing import Any
 from speech.audio import RATE, decode
 from speech.model import Segment, Speech, Unusable, Wishes, Word
 
-WINDOW = 600
-"""Seconds heard at once: half an hour at once would take a gigabyte of spectrogram."""
+WINDOW = 300
+"""Seconds heard at once: each minute takes 50 MB of spectrogram."""
 
 _SEARCH = 30
 """Seconds at a window's end in which its quietest moment is looked for, so that no word is cut."""

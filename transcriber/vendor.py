@@ -14,6 +14,7 @@ import openai
 from pydantic import BaseModel, Field, ValidationError
 
 from pipeline.errors import Reject, Retry
+from pipeline.telemetry import traceparent
 
 BEAT = 0.25
 """Seconds between two calls of `beat` while the service thinks."""
@@ -58,7 +59,10 @@ def ask(client: openai.OpenAI, model: str, audio: Path, *, limit: float, beat: C
     """
     with openai.DefaultHttpxClient() as connection, _translated():
         own = client.with_options(
-            http_client=connection, max_retries=0, timeout=openai.Timeout(limit, connect=_CONNECT_SECONDS)
+            http_client=connection,
+            max_retries=0,
+            timeout=openai.Timeout(limit, connect=_CONNECT_SECONDS),
+            default_headers={"traceparent": trace} if (trace := traceparent()) else {},
         )
         return _await(_begin(lambda: _transcribe(own, model, audio)), limit, beat)
 

@@ -20,6 +20,7 @@ class Parrot:
     """Speaks when `may_speak` is set."""
 
     name = "parrot"
+    there = True
 
     def __init__(self) -> None:
         self.heard, self.may_speak = Event(), Event()
@@ -27,7 +28,7 @@ class Parrot:
         self.folder = Path()
 
     def ready(self) -> bool:
-        return True
+        return self.there
 
     def transcribe(self, audio: Path, wishes: Wishes) -> Speech:
         self.folder = audio.parent
@@ -121,6 +122,13 @@ def test_a_failure_inside_says_nothing_of_the_inside(connect: Connect, app: Flas
     assert failure.value.type == "server_error"
     assert "ill" not in failure.value.message
     assert "/" not in failure.value.message
+
+
+def test_readiness_hangs_on_the_model_and_asks_for_no_key(parrot: Parrot) -> None:
+    probe = create_app(parrot, key="right").test_client()
+    assert [probe.get(path).status_code for path in ("/healthz", "/readyz", "/metrics")] == [200, 200, 200]
+    parrot.there = False
+    assert [probe.get(path).status_code for path in ("/healthz", "/readyz")] == [200, 503]
 
 
 def test_nothing_of_an_upload_is_left(connect: Connect, app: Flask, parrot: Parrot) -> None:

@@ -1,6 +1,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from typing import Any
@@ -18,6 +19,7 @@ class Service:
 
     acts: list[Act] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
+    headers: list[Message] = field(default_factory=list)
     hung_up: Event = field(default_factory=Event)
     """The client closed a connection on which it was waiting."""
     url: str = ""
@@ -26,6 +28,7 @@ class Service:
         self.acts = list(acts)
 
     def act(self, request: BaseHTTPRequestHandler) -> None:
+        self.headers.append(request.headers)
         self.bodies.append(request.rfile.read(int(request.headers["Content-Length"])))
         (self.acts.pop(0) if len(self.acts) > 1 else self.acts[0])(request)
 

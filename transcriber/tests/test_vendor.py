@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
+import structlog
 from openai import OpenAI
 
 from pipeline.errors import Interrupted, Reject, Retry
@@ -41,6 +42,15 @@ def test_the_recording_and_the_model_are_sent_and_the_answer_is_read(service: Se
     assert [(piece.start, piece.end, piece.text) for piece in answer.segments or ()] == [(0.5, 1.25, " Hello.")]
     (body,) = service.bodies
     assert all(part in body for part in (b"OggS and so on", b"tiny.en", b"verbose_json", b'filename="speech.ogg"'))
+
+
+def test_the_trace_and_the_key_go_with_the_request(service: Service, audio: Path) -> None:
+    service.answers(reply(200, SPOKEN))
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    with structlog.contextvars.bound_contextvars(trace=trace):
+        listen(service, audio)
+    assert service.headers[0]["traceparent"] == trace
+    assert service.headers[0]["Authorization"] == f"Bearer {KEY}"
 
 
 @pytest.mark.parametrize(
