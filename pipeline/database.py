@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, DateTime, Dialect, Engine, TypeDecorator, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, DateTime, Dialect, Engine, TypeDecorator, create_engine, event, make_url, text
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session
@@ -15,6 +15,9 @@ from pipeline.errors import Unavailable
 
 AWAY = (DisconnectionError, InterfaceError, OperationalError, TimeoutError)
 """What SQLAlchemy raises when a database cannot be reached, is locked or gives up: trying again may help."""
+
+MYSQL_TABLE: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
+"""Options of every table: text is compared as it is, so that two addresses or ids are never taken for one."""
 
 
 def now() -> datetime:
@@ -45,20 +48,20 @@ class UtcDateTime(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
-def connect(url: str, *, seconds: int = 10) -> Engine:
+def connect(url: str | URL, *, seconds: int = 10) -> Engine:
     """An engine that connects when it is first used, and waits at most `seconds` for a connection, an answer or a lock.
 
     Raises ValueError unless the URL is `mysql+mysqldb://` or `sqlite:///` with a file.
     """
     parsed = make_url(url)
     if parsed.drivername == "mysql+mysqldb":
-        return _mysql(url, seconds)
+        return _mysql(parsed, seconds)
     if parsed.drivername == "sqlite" and parsed.database:
-        return _sqlite(url, seconds)
+        return _sqlite(parsed, seconds)
     raise ValueError(f"no database known by the URL scheme {parsed.drivername}")
 
 
-def _mysql(url: str, seconds: int) -> Engine:
+def _mysql(url: URL, seconds: int) -> Engine:
     limits = dict.fromkeys(("connect_timeout", "read_timeout", "write_timeout"), seconds)
     return create_engine(
         url,
@@ -70,7 +73,7 @@ def _mysql(url: str, seconds: int) -> Engine:
     )
 
 
-def _sqlite(url: str, seconds: int) -> Engine:
+def _sqlite(url: URL, seconds: int) -> Engine:
     engine = create_engine(url, connect_args={"timeout": seconds}, pool_timeout=seconds)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_immediate)
@@ -94,9 +97,15 @@ def transaction(engine: Engine) -> Iterator[Session]:
 
     Raises Unavailable when the database is away, locked or chose this transaction to end a deadlock.
     """
+    with translated(), Session(engine, expire_on_commit=False) as session, session.begin():
+        yield session
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raises Unavailable from what SQLAlchemy says when a database is away."""
     try:
-        with Session(engine, expire_on_commit=False) as session, session.begin():
-            yield session
+        yield
     except AWAY as error:
         raise Unavailable("the database does not answer") from error
 

@@ -1,0 +1,113 @@
+"""Errors of the HTTP interfaces: problem+json (RFC 9457) with a stable `code`, all from one table."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from flask import Flask, Response
+from werkzeug.exceptions import HTTPException
+from werkzeug.sansio.response import Response as SansioResponse
+
+from pipeline.errors import Unavailable
+
+RETRY_AFTER = 5
+"""Seconds after which a client may try again when a part is away."""
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Kind:
+    status: int
+    title: str
+
+
+KINDS = {
+    "malformed": Kind(400, "The request cannot be understood."),
+    "unauthorized": Kind(401, "Sign in first."),
+    "credentials_wrong": Kind(401, "The e-mail address or the password is wrong."),
+    "token_invalid": Kind(401, "The token is wrong, expired or revoked."),
+    "forbidden": Kind(403, "This is not allowed."),
+    "not_found": Kind(404, "There is nothing here."),
+    "method_not_allowed": Kind(405, "This method is not possible here."),
+    "not_acceptable": Kind(406, "None of the accepted types can be given."),
+    "timeout": Kind(408, "The request took too long to arrive."),
+    "conflict": Kind(409, "This does not fit what is there."),
+    "link_expired": Kind(410, "The link has expired."),
+    "length_required": Kind(411, "The request must say its length."),
+    "precondition_failed": Kind(412, "The thing is not what the request expects."),
+    "too_large": Kind(413, "The request is too large."),
+    "media_type": Kind(415, "This type of content is not taken."),
+    "range_not_satisfiable": Kind(416, "The thing does not have this range."),
+    "invalid": Kind(422, "The request is not complete or not correct."),
+    "file_missing": Kind(422, "The request holds no file."),
+    "file_empty": Kind(422, "The file is empty."),
+    "file_not_media": Kind(422, "The file is neither a video nor a recording."),
+    "files_too_many": Kind(422, "The request holds more than one file."),
+    "too_many_requests": Kind(429, "Too many attempts; wait a little."),
+    "headers_too_large": Kind(431, "The request's headers are too large."),
+    "internal": Kind(500, "Something went wrong on our side."),
+    "unavailable": Kind(503, "A part of the service is away; try again soon."),
+}
+"""Code -> status and title. Where codes share a status, the first one stands for it."""
+
+_BY_STATUS = {kind.status: code for code, kind in reversed(KINDS.items())}
+_OWN_TO_BODY = {"content-type", "content-length"}
+
+
+class Problem(Exception):
+    """Ends a request with the problem `code` of the table. `detail`, headers and `members` are read by the client."""
+
+    def __init__(
+        self, code: str, detail: str | None = None, *, headers: Mapping[str, str] | None = None, **members: Any
+    ) -> None:
+        super().__init__(code)
+        self.code = code
+        self.kind = KINDS[code]
+        self.detail = detail
+        self.headers = dict(headers or {})
+        self.members = members
+
+    def response(self) -> Response:
+        body = {
+            "type": f"urn:spool:problem:{self.code}",
+            "title": self.kind.title,
+            "status": self.kind.status,
+            "code": self.code,
+            **({"detail": self.detail} if self.detail else {}),
+            **self.members,
+        }
+        text = json.dumps(body, ensure_ascii=False) + "\n"
+        return Response(text, self.kind.status, self.headers, content_type="application/problem+json")
+
+
+def register(app: Flask) -> None:
+    """Answers every error of `app` as a problem; what the client must not read goes to the log."""
+    app.register_error_handler(Problem, Problem.response)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Unavailable, _unavailable)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def _http(error: HTTPException) -> Response | HTTPException | SansioResponse:
+    """What Flask and Werkzeug raise; their headers (Allow, Retry-After, Content-Range...) are kept."""
+    if error.response is not None:
+        return error.response
+    status = error.code or 500
+    if status < 400:  # a redirect
+        return error
+    code = _BY_STATUS.get(status) or ("malformed" if status < 500 else "internal")
+    headers = {name: value for name, value in error.get_headers() if name.lower() not in _OWN_TO_BODY}
+    return Problem(code, headers=headers).response()
+
+
+def _unavailable(error: Unavailable) -> Response:
+    log.warning("a part is away", exc_info=error)
+    return Problem("unavailable", headers={"Retry-After": str(RETRY_AFTER)}).response()
+
+
+def _unexpected(error: Exception) -> Response:
+    log.error("the request failed", exc_info=error)
+    return Problem("internal").response()

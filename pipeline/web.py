@@ -1,0 +1,90 @@
+"""What every Flask service answers beside its own routes: health, readiness, metrics, a log line and a trace a request."""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from time import perf_counter
+
+import structlog
+from flask import Flask, Response, g, request
+from prometheus_client import CONTENT_TYPE_LATEST, Histogram, generate_latest
+
+from pipeline import telemetry
+
+CHECK_SECONDS = 3
+"""How long a readiness check may take before its part counts as away."""
+
+Ready = Callable[[], Mapping[str, str]]
+"""Gives each part's state: `ok`, or anything else when it is away. Bounded in time."""
+
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+_QUIET = {"/healthz", "/readyz", "/metrics"}
+_SECONDS = Histogram(
+    "http_request_duration_seconds",
+    "HTTP requests, from the first byte in to the last byte out.",
+    ("service", "method", "route", "status"),
+    buckets=(0.005, 0.02, 0.1, 0.5, 1, 5, 30, 120, 600),
+)
+
+log = structlog.get_logger()
+
+
+def instrument(app: Flask, service: str, ready: Ready) -> None:
+    """Adds /healthz, /readyz and /metrics, and follows, counts and logs every request. Register it before other hooks."""
+
+    @app.before_request
+    def begin() -> None:
+        g.began = perf_counter()
+        g.trace = telemetry.follow(request.headers.get("traceparent"))
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        response.headers["traceparent"] = str(g.trace)
+        response.headers["X-Request-Id"] = g.trace.trace_id
+        response.call_on_close(_account(service, response.status_code, g.began))
+        return response
+
+    app.add_url_rule("/healthz", "healthz", lambda: {"status": "ok"})
+    app.add_url_rule("/readyz", "readyz", lambda: _readiness(ready()))
+    app.add_url_rule("/metrics", "metrics", lambda: Response(generate_latest(), content_type=CONTENT_TYPE_LATEST))
+
+
+def checks(**pings: Callable[[], object]) -> Ready:
+    """Runs all pings side by side; one that raises or takes more than `CHECK_SECONDS` is `away`."""
+    pool = ThreadPoolExecutor(max_workers=2 * len(pings), thread_name_prefix="readiness")
+
+    def ready() -> Mapping[str, str]:
+        asked = {name: pool.submit(ping) for name, ping in pings.items()}
+        wait(asked.values(), timeout=CHECK_SECONDS)
+        return {name: _state(name, future) for name, future in asked.items()}
+
+    return ready
+
+
+def _state(name: str, future: Future[object]) -> str:
+    if not future.done():
+        future.cancel()
+        log.warning("a part does not answer", part=name)
+        return "away"
+    if error := future.exception():
+        log.warning("a part is away", part=name, cause=str(error))
+        return "away"
+    return "ok"
+
+
+def _readiness(states: Mapping[str, str]) -> tuple[dict[str, object], int]:
+    fine = all(state == "ok" for state in states.values())
+    return {"status": "ok" if fine else "unavailable", "checks": dict(states)}, 200 if fine else 503
+
+
+def _account(service: str, status: int, began: float) -> Callable[[], None]:
+    """Made while the request is at hand, called when the last byte is out. Routes, unlike paths, hold no secrets."""
+    method = request.method if request.method in _METHODS else "other"
+    route = request.url_rule.rule if request.url_rule else "none"
+
+    def account() -> None:
+        seconds = perf_counter() - began
+        _SECONDS.labels(service, method, route, str(status)).observe(seconds)
+        if route not in _QUIET:
+            log.info("request", method=method, route=route, status=status, seconds=round(seconds, 4))
+
+    return account
