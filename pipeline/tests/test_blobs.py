@@ -9,8 +9,10 @@ import random
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from gridfs import GridFSBucket
@@ -23,6 +25,9 @@ from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.blobs.gridfs import GridFSBlobs
 from pipeline.errors import Unavailable
 
+if TYPE_CHECKING:
+    from dev.services.mongo import Mongo
+
 BATCH = 4 * CHUNK
 SIZES = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, BATCH, BATCH + 1, 20 * 10**6]
 
@@ -34,25 +39,19 @@ def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BlobStore]
         with contextlib.closing(DirectoryBlobs(tmp_path / "blobs")) as opened:
             yield opened
     else:
-        with contextlib.closing(GridFSBlobs(request.getfixturevalue("mongo_database"))) as opened:
+        with contextlib.closing(GridFSBlobs(request.getfixturevalue("mongo_url"))) as opened:
             yield opened
-
-
-@pytest.fixture
-def mongo_database(mongo_url: str) -> Iterator[str]:
-    """The URL of an empty database."""
-    client: MongoClient = MongoClient(mongo_url)
-    base, _, query = mongo_url.partition("?")
-    name = f"blobs{random.randrange(10**9)}"
-    host = base.removeprefix("mongodb://").split("/")[0]
-    yield f"mongodb://{host}/{name}" + (f"?{query}" if query else "")
-    client.drop_database(name)
-    client.close()
 
 
 def put(blobs: BlobStore, blob_id: str, data: bytes) -> None:
     with blobs.create(blob_id) as target:
         target.write(data)
+
+
+def put_half_before(blobs: BlobStore, blob_id: str, fault: Callable[[], None]) -> None:
+    with blobs.create(blob_id) as target:
+        target.write(bytes(BATCH))
+        fault()
 
 
 def get(blobs: BlobStore, blob_id: str) -> bytes:
@@ -114,7 +113,7 @@ def test_two_readers_do_not_disturb_each_other(blobs: BlobStore) -> None:
 
 @pytest.mark.parametrize("size", [0, 10, BATCH + 10])
 def test_an_exception_in_the_block_keeps_nothing(blobs: BlobStore, size: int) -> None:
-    with pytest.raises(ZeroDivisionError), blobs.create("a") as target:
+    with contextlib.suppress(ZeroDivisionError), blobs.create("a") as target:
         target.write(bytes(size))
         raise ZeroDivisionError
     assert ids(blobs) == []
@@ -276,11 +275,11 @@ def assert_unavailable(blobs: BlobStore, path: Path, seconds: float) -> None:
         lambda: list(blobs.list()),
         lambda: blobs.ping(),
     ]
-    for call in calls:
-        start = time.monotonic()
-        with pytest.raises(Unavailable):
-            call()
-        assert time.monotonic() - start < seconds
+    start = time.monotonic()
+    with ThreadPoolExecutor(len(calls)) as threads:
+        answers = [threads.submit(call) for call in calls]
+    assert time.monotonic() - start < seconds
+    assert [type(answer.exception()) for answer in answers] == [Unavailable] * len(calls)
     assert not path.exists()
 
 
@@ -350,11 +349,7 @@ def closed_port() -> Iterator[int]:
 
 def test_a_server_that_is_away_is_unavailable_within_seconds(closed_port: int, tmp_path: Path) -> None:
     with contextlib.closing(GridFSBlobs(f"mongodb://127.0.0.1:{closed_port}/spool")) as blobs:
-        start = time.monotonic()
-        for call in (lambda: blobs.size("a"), lambda: put(blobs, "a", b"1")):
-            with pytest.raises(Unavailable):
-                call()
-        assert time.monotonic() - start < 10
+        assert_unavailable(blobs, tmp_path / "file", seconds=10)
 
 
 def test_a_wrong_url_is_refused_at_once() -> None:
@@ -363,9 +358,9 @@ def test_a_wrong_url_is_refused_at_once() -> None:
 
 
 @pytest.mark.servers
-def test_a_blob_is_a_gridfs_file_to_other_tools(mongo_database: str) -> None:
+def test_a_blob_is_a_gridfs_file_to_other_tools(mongo_url: str) -> None:
     data = random.Random(3).randbytes(BATCH + CHUNK + 5)
-    with contextlib.closing(GridFSBlobs(mongo_database)) as blobs, MongoClient(mongo_database) as client:
+    with contextlib.closing(GridFSBlobs(mongo_url)) as blobs, MongoClient(mongo_url) as client:
         bucket = GridFSBucket(client.get_default_database())
         put(blobs, "ours", data)
         with bucket.open_download_stream("ours") as source:
@@ -376,8 +371,29 @@ def test_a_blob_is_a_gridfs_file_to_other_tools(mongo_database: str) -> None:
 
 
 @pytest.mark.servers
-def test_a_blob_deleted_while_read_is_missing(mongo_database: str) -> None:
-    with contextlib.closing(GridFSBlobs(mongo_database)) as blobs:
+def test_a_server_that_dies_is_unavailable_and_keeps_what_it_acknowledged(
+    mongo_url: str, mongo_server: "Mongo", tmp_path: Path
+) -> None:
+    data = random.Random(4).randbytes(3 * CHUNK)
+    with contextlib.closing(GridFSBlobs(mongo_url)) as blobs:
+        put(blobs, "a", data)
+        reader = blobs.open("a")
+        with pytest.raises(Unavailable):
+            put_half_before(blobs, "b", mongo_server.kill)
+        with pytest.raises(Unavailable):
+            reader.read()
+        assert_unavailable(blobs, tmp_path / "file", seconds=10)
+        mongo_server.start()
+        assert get(blobs, "a") == data
+        with pytest.raises(BlobMissing):
+            blobs.open("b")
+        blobs.delete("b")
+        assert ids(blobs) == ["a"]
+
+
+@pytest.mark.servers
+def test_a_blob_deleted_while_read_is_missing(mongo_url: str) -> None:
+    with contextlib.closing(GridFSBlobs(mongo_url)) as blobs:
         put(blobs, "a", bytes(2 * CHUNK))
         with blobs.open("a") as source:
             source.read(10)
