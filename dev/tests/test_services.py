@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pika
 import pytest
@@ -44,6 +45,12 @@ def publish(url: str) -> None:
         channel = connection.channel()
         channel.confirm_delivery()
         channel.basic_publish("", "words", b"Spule", pika.BasicProperties(delivery_mode=2), mandatory=True)
+
+
+def is_on_disk(server: Server, url: str) -> bool:
+    """Whether a kill leaves the queue usable: RabbitMQ 3.10 writes the names of quorum queues to disk with a delay."""
+    queue = f"{urlsplit(url).path[1:]}_words".encode()
+    return any(queue in names.read_bytes() for names in server.folder.glob("data/**/names.dets"))
 
 
 def is_listening(port: int) -> bool:
@@ -105,6 +112,7 @@ def test_mongo_keeps_what_it_acknowledged_when_it_is_killed(mongo_server: Server
 
 def test_rabbitmq_keeps_what_it_confirmed_when_it_is_killed(rabbitmq_server: Server, rabbitmq_url: str) -> None:
     assert queue_length(rabbitmq_url) == 0
+    eventually(lambda: is_on_disk(rabbitmq_server, rabbitmq_url))
     publish(rabbitmq_url)
     rabbitmq_server.kill()
     rabbitmq_server.start()
@@ -145,7 +153,7 @@ def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     assert not server.running
 
 
-def test_no_server_outlives_a_parent_that_is_killed() -> None:
+def test_no_server_outlives_a_parent_that_is_killed(tmp_path: Path) -> None:
     script = """if True:
         from dev.services.private import PrivateServers
         with PrivateServers() as private:
@@ -158,7 +166,12 @@ def test_no_server_outlives_a_parent_that_is_killed() -> None:
             input()
     """
     with subprocess.Popen(
-        [sys.executable, "-c", script], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as parent:
         assert parent.stdout
         ports = [int(port) for port in parent.stdout.readline().split()]
