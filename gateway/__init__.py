@@ -1,0 +1,1 @@
+"""The HTTP side of Spool: sign in, upload, look after jobs, download."""

@@ -1,0 +1,24 @@
+"""Who is asking: the bearer of a sign-in token (RFC 6750)."""
+
+from typing import cast
+
+from flask import g, request
+
+from gateway.services import services
+from gateway.tokens import BadToken, Identity
+from pipeline.problems import Problem
+
+
+def require_token() -> None:
+    """Runs before the views that need a sign-in. Raises `Problem` (401), or `Unavailable` if tokens cannot be checked."""
+    given = request.authorization
+    if given is None or given.type != "bearer" or not given.token:
+        raise Problem("unauthorized", headers={"WWW-Authenticate": "Bearer"})
+    try:
+        g.identity = services().tokens.check(given.token)
+    except BadToken:
+        raise Problem("token_invalid", headers={"WWW-Authenticate": 'Bearer error="invalid_token"'}) from None
+
+
+def identity() -> Identity:
+    return cast(Identity, g.identity)

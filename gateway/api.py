@@ -1,0 +1,63 @@
+"""How groups of routes are made, and what the OpenAPI document says of them."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+
+from flask_openapi3 import APIBlueprint, Tag
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.access import require_token
+
+SECURITY_SCHEMES: dict[str, Any] = {
+    "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT", "description": "What `/login` answers."},
+    "password": {"type": "http", "scheme": "basic"},
+}
+
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+FILE: dict[int, Any] = {
+    200: {"description": "The file.", "content": {"*/*": _BINARY}},
+    206: {"description": "The part of the file that `Range` asks for.", "content": {"*/*": _BINARY}},
+    304: {"description": "The file that `If-None-Match` names is still the right one."},
+}
+"""Responses of a route that sends a file."""
+
+
+class Problem(BaseModel):
+    """What went wrong, RFC 9457."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    code: str = Field(description="Stays the same over versions; programs go by it.")
+    detail: str | None = None
+
+
+def routes(name: str, statuses: Sequence[int]) -> APIBlueprint:
+    """Routes for everybody, which may fail with the HTTP `statuses`."""
+    return APIBlueprint(
+        name,
+        __name__,
+        abp_tags=[Tag(name=name)],
+        abp_responses=_problems(statuses),
+        operation_id_callback=_operation_id,
+    )
+
+
+def private_routes(name: str, statuses: Sequence[int]) -> APIBlueprint:
+    """Routes for who has signed in."""
+    api = routes(name, [401, *statuses])
+    api.abp_security = [{"token": []}]
+    api.before_request(require_token)
+    return api
+
+
+def _problems(statuses: Sequence[int]) -> dict[int, Any]:
+    content = {"application/problem+json": {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+def _operation_id(*, name: str, path: str, method: str) -> str:  # noqa: ARG001
+    return name

@@ -1,0 +1,47 @@
+"""The Flask application."""
+
+from flask import redirect
+from flask_openapi3 import Info, OpenAPI
+from pydantic import ValidationError
+from werkzeug.wrappers import Response
+
+from gateway import api, downloads, jobs, links, login, uploads
+from gateway.services import NAME, Services
+from pipeline import database, problems, web
+from pipeline.problems import Problem
+
+SMALL = 64 * 1024
+"""Bytes that the body of a request may have where no file is expected."""
+
+
+def create_app(services: Services) -> OpenAPI:
+    """Connects to nothing."""
+    app = OpenAPI(
+        "gateway",
+        info=Info(title="Spool", version="1", description="Upload a recording, get an MP3 and a transcript."),
+        security_schemes=api.SECURITY_SCHEMES,
+        validation_error_callback=_refuse,
+        validation_error_model=api.Problem,
+        validation_error_status=503,  # only for the document: all routes describe 503, so that no other answer is added
+        doc_prefix="/v1",
+        static_folder=None,
+    )
+    app.extensions[NAME] = services
+    app.config["MAX_CONTENT_LENGTH"] = SMALL
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    ready = web.checks(catalog=lambda: database.ping(services.jobs.engine), blobs=services.blobs.ping)
+    web.instrument(app, "gateway", ready)
+    problems.register(app)
+    for module in (login, uploads, jobs, downloads, links):
+        app.register_api(module.api)
+    app.add_url_rule("/v1/docs", "docs", app.view_functions["swagger.swagger"])
+    app.add_url_rule("/", "home", lambda: redirect("/v1/docs"))
+    return app
+
+
+def _refuse(error: ValidationError) -> Response:
+    """An id of the wrong form was never given out, so it is answered like one that is not there."""
+    if any(mistake["type"] == "string_pattern_mismatch" for mistake in error.errors()):
+        raise Problem("not_found")
+    first = error.errors()[0]
+    raise Problem("invalid", f"{first['loc'][0]}: {first['msg']}")

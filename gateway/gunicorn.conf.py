@@ -1,0 +1,27 @@
+# ruff: noqa: N999 - the name that gunicorn gives it
+"""`gunicorn -c gateway/gunicorn.conf.py gateway.wsgi:app`. One process with threads: metrics are counted per process."""
+
+import os
+import socket
+import struct
+from typing import Any
+
+worker_class = "gthread"
+workers = 1
+threads = 16
+keepalive = 5
+graceful_timeout = 30
+control_socket_disable = True
+
+_STALL_SECONDS = float(os.environ.get("SPOOL_STALL_SECONDS", "30"))
+
+
+def when_ready(server: Any) -> None:
+    """Limits how long a thread waits for bytes from, or room at, a client; gthread has no limit of its own.
+
+    On Linux accepted sockets inherit the limits of the listening one (socket(7), SO_RCVTIMEO and SO_SNDTIMEO).
+    """
+    limit = struct.pack("@ll", int(_STALL_SECONDS), int(_STALL_SECONDS % 1 * 1_000_000))
+    for listener in server.LISTENERS:
+        for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
+            listener.setsockopt(socket.SOL_SOCKET, option, limit)

@@ -1,0 +1,36 @@
+"""What the views work with, handed to the app once."""
+
+from dataclasses import dataclass, field
+
+from flask import current_app
+
+from gateway.auth_client import AuthClient
+from gateway.tokens import Tokens
+from pipeline.blobs import BlobStore
+from pipeline.dispatch import Dispatcher
+from pipeline.jobs import Jobs
+from pipeline.links import Links
+
+NAME = "spool"
+
+
+@dataclass(frozen=True)
+class Services:
+    """`upload_limit` is in bytes."""
+
+    jobs: Jobs
+    dispatcher: Dispatcher
+    blobs: BlobStore
+    auth: AuthClient
+    links: Links
+    upload_limit: int
+    tokens: Tokens = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tokens", Tokens(self.auth.keys))
+
+
+def services() -> Services:
+    """Those of the app that answers the current request."""
+    found: Services = current_app.extensions[NAME]
+    return found

@@ -1,0 +1,38 @@
+"""`gunicorn -c gateway/gunicorn.conf.py gateway.wsgi:app`"""
+
+import sys
+
+from flask import Flask
+
+from gateway.app import create_app
+from gateway.auth_client import AuthClient
+from gateway.services import Services
+from pipeline import telemetry, wiring
+from pipeline.jobs import Jobs
+from pipeline.settings import Settings
+
+GIVE_UP = 3
+"""The exit status with which a worker tells gunicorn to stop; after any other it starts the next worker."""
+
+
+def _app() -> Flask:
+    settings = Settings.load("database_url", "blob_url", "queue_url", "auth_url", "link_keys")
+    telemetry.configure(settings.log_format, "gateway")
+    catalog = wiring.engine(settings)
+    return create_app(
+        Services(
+            Jobs(catalog),
+            wiring.dispatcher(settings, catalog, wiring.queue(settings)),
+            wiring.blobs(settings),
+            AuthClient(settings.auth_url or ""),
+            wiring.links(settings),
+            settings.upload_limit,
+        )
+    )
+
+
+try:
+    app = _app()
+except SystemExit as refusal:
+    print(refusal, file=sys.stderr)  # noqa: T201
+    raise SystemExit(GIVE_UP) from None
