@@ -8,8 +8,9 @@ import pytest
 from openai import BadRequestError, OpenAI
 
 from speech.app import create_app
+from speech.audio import RATE, decode
 from speech.tests.conftest import Connect
-from speech.whisper import Whisper
+from speech.whisper import WINDOW, Whisper
 
 JFK = "and so my fellow americans ask not what your country can do for you ask what you can do for your country"
 
@@ -19,12 +20,10 @@ def client(connect: Connect, whisper: Whisper) -> OpenAI:
     return connect(create_app(whisper))
 
 
-@pytest.fixture
-def silence(tmp_path: Path) -> Path:
-    path = tmp_path / "silence.wav"
+def record(path: Path, samples: bytes) -> Path:
     with wave.open(str(path), "wb") as sound:
-        sound.setparams((1, 2, 16000, 0, "NONE", ""))
-        sound.writeframes(bytes(3 * 2 * 16000))
+        sound.setparams((1, 2, RATE, 0, "NONE", ""))
+        sound.writeframes(samples)
     return path
 
 
@@ -67,11 +66,25 @@ def test_text_is_plain_text(client: OpenAI, media: Path) -> None:
     assert words(str(answer)) == JFK
 
 
-def test_silence_has_no_words(client: OpenAI, silence: Path) -> None:
+def test_silence_has_no_words(client: OpenAI, tmp_path: Path) -> None:
+    silence = record(tmp_path / "silence.wav", bytes(3 * 2 * RATE))
     answer = client.audio.transcriptions.create(file=silence, model="tiny.en", response_format="verbose_json")
     assert answer.text == ""
     assert answer.segments == []
     assert answer.duration == 3
+
+
+def test_what_is_said_late_has_late_times(client: OpenAI, media: Path, tmp_path: Path) -> None:
+    (tmp_path / "upload").symlink_to(media / "jfk.flac")
+    late = record(tmp_path / "late.wav", bytes((WINDOW + 30) * 2 * RATE) + decode(tmp_path / "upload").tobytes())
+    answer = client.audio.transcriptions.create(
+        file=late, model="tiny.en", response_format="verbose_json", timestamp_granularities=["word"]
+    )
+    assert words(answer.text) == JFK
+    assert answer.segments
+    assert answer.words
+    for said in (*answer.segments, *answer.words):
+        assert WINDOW + 29 <= said.start < said.end <= WINDOW + 42
 
 
 def test_a_language_that_the_model_does_not_know_is_refused(client: OpenAI, media: Path) -> None:
