@@ -1,6 +1,7 @@
 """Commands for developers: `python -m dev --help`."""
 
 import sys
+from pathlib import Path
 
 import click
 
@@ -8,6 +9,24 @@ import click
 @click.group()
 def main() -> None:
     """Run Spool and the servers it stands on, on this machine."""
+
+
+@main.command()
+def up() -> None:
+    """The whole suite in one process, until Ctrl-C."""
+    from dev import commands
+
+    commands.up()
+
+
+@main.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--keep", is_flag=True, help="Keep the suite running afterwards, until Ctrl-C.")
+def demo(file: Path, keep: bool) -> None:
+    """One recording through the whole suite, shown on the terminal."""
+    from dev import commands
+
+    commands.demo(file, keep)
 
 
 @main.group()

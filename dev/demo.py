@@ -90,7 +90,9 @@ class Demo:
         bars.update(bar, completed=100)
         bars.stop_task(bar)
         finished = self.client.get(f"/v1/jobs/{job['id']}").json()
-        self.seconds |= {stage["name"]: stage["seconds"] for stage in finished["stages"] if stage["seconds"] is not None}
+        self.seconds |= {
+            stage["name"]: stage["seconds"] for stage in finished["stages"] if stage["seconds"] is not None
+        }
         return mail
 
     def _show(self, job: dict[str, Any], mail: EmailMessage) -> None:
@@ -120,7 +122,9 @@ class Demo:
         head = "\n".join(f"{name}: {mail[name]}" for name in ("From", "To", "Subject"))
         self.console.print(Panel(Text(f"{head}\n\n{text}", overflow="fold"), title="The mail that was sent"))
         audio = next(artifact for artifact in job["artifacts"] if artifact["kind"] == "audio")
-        self.console.print(f"[green]✓[/] its link to {audio['name']} opens without a login: {_opens(text, audio['sha256'])} bytes")
+        self.console.print(
+            f"[green]✓[/] its link to {audio['name']} opens without a login: {_opens(text, audio['sha256'])} bytes"
+        )
 
 
 def _opens(text: str, sha256: str) -> int:
@@ -143,11 +147,18 @@ def _find(mails: Path, job_id: str) -> EmailMessage | None:
 def _check(answer: httpx.Response) -> None:
     if answer.is_error:
         answer.read()
-        raise DemoFailed(f"{answer.request.method} {answer.request.url.path} answered {answer.status_code}: {answer.text[:500]}")
+        raise DemoFailed(
+            f"{answer.request.method} {answer.request.url.path} answered {answer.status_code}: {answer.text[:500]}"
+        )
 
 
 def _bars(console: Console) -> Progress:
-    columns = TextColumn("{task.description:>10}"), BarColumn(None), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn()
+    columns = (
+        TextColumn("{task.description:>10}"),
+        BarColumn(None),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+    )
     return Progress(*columns, console=console, expand=True)
 
 

@@ -67,18 +67,22 @@ def running(embedded: EmbeddedSettings, given: Settings) -> Iterator[Suite]:
     folder, url = embedded.data.absolute(), f"http://{HOST}:{embedded.port}"
     with ExitStack() as stack:
         stack.enter_context(_folder(folder))
-        sign_in = kept.sign_in(folder / "sign-in", embedded.admin_email, embedded.admin_password)
+        sign_in = kept.sign_in(folder / "sign-in", embedded.admin_email, _plain(embedded.admin_password))
         settings = _settings(folder, url, given)
-        auth = stack.enter_context(_served("auth", services_of.auth(settings, sign_in)))
-        speech = stack.enter_context(_served("speech", services_of.speech(settings)))
+        auth = stack.enter_context(_served("auth", services_of.auth_app(settings, sign_in)))
+        speech = stack.enter_context(_served("speech", services_of.speech_app(settings)))
         settings = settings.model_copy(update={"auth_url": auth, "speech_url": settings.speech_url or f"{speech}/v1"})
         catalog, blobs = wiring.engine(settings), wiring.blobs(settings)
         migrate.upgrade(settings.database_url or "", MIGRATIONS)
         sender = wiring.dispatcher(settings, catalog, wiring.queue(settings))
         sender.restart()
         stack.enter_context(_working(settings, catalog, sender, blobs))
-        stack.enter_context(_served("gateway", services_of.gateway(settings, catalog, sender, blobs), embedded.port))
+        stack.enter_context(_served("gateway", services_of.gateway_app(settings, sender, blobs), embedded.port))
         yield Suite(url, folder, sign_in)
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None
 
 
 @contextmanager
@@ -90,7 +94,9 @@ def _folder(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise SystemExit(f"A suite is running in {folder} already. Stop it, or choose a folder: SPOOL_DATA=...") from None
+            raise SystemExit(
+                f"A suite is running in {folder} already. Stop it, or choose a folder: SPOOL_DATA=..."
+            ) from None
         yield
 
 

@@ -8,7 +8,7 @@ from pipeline.tests.makers import a_job
 
 
 def test_only_old_bytes_that_no_job_names_are_removed(catalog: Engine, tmp_path: Path) -> None:
-    blobs = DirectoryBlobs(tmp_path)
+    blobs = DirectoryBlobs(tmp_path / "blobs")
     for blob_id in ("named", "nobodys"):
         with blobs.create(blob_id) as blob:
             blob.write(b"12345")

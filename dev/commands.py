@@ -1,0 +1,60 @@
+"""`up` and `demo`: the embedded suite at a terminal."""
+
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from dev.demo import Demo, DemoFailed
+from dev.embedded import EmbeddedSettings, Suite, running
+from pipeline import telemetry
+from pipeline.settings import Settings
+from pipeline.wiring import stop_on_signals
+
+OUT = Path("out")
+
+
+def up() -> None:
+    """Runs the suite until a signal, and says how to use it."""
+    stop = stop_on_signals()
+    with running(EmbeddedSettings(), _settings("INFO")) as suite:
+        _introduce(suite)
+        stop.wait()
+        print("\nStopping; what is in work goes on at the next start.")
+
+
+def demo(file: Path, keep: bool) -> None:
+    """Sends `file` through the suite; ends with status 1 and the reason if that does not work out."""
+    console, stop = Console(), stop_on_signals()
+    with running(EmbeddedSettings(), _settings("ERROR")) as suite:
+        try:
+            Demo(suite.url, suite.mails, OUT, console).run(file, suite.sign_in.email, suite.sign_in.password)
+        except DemoFailed as error:
+            console.print(f"[red]✗[/] {error}")
+            sys.exit(1)
+        if keep:
+            _introduce(suite)
+            stop.wait()
+
+
+def _settings(level: str) -> Settings:
+    settings = Settings.load()
+    telemetry.configure(settings, "suite", level)
+    return settings
+
+
+def _introduce(suite: Suite) -> None:
+    host, user = suite.url, suite.sign_in
+    print(
+        f"""
+Spool is running at {host}        (its API: {host}/v1/docs)
+Sign in as {user.email} with {user.password}        (kept in {suite.folder / "sign-in"})
+
+  T=$(curl -sS -X POST {host}/login -u '{user.email}:{user.password}')
+  curl -sS -X POST -F 'file=@x.mp4' -H "Authorization: Bearer $T" {host}/upload
+  curl -sS -OJ -H "Authorization: Bearer $T" '{host}/download?fid=ID'
+
+Mails are kept in {suite.mails}
+Ctrl-C stops it.""",
+        flush=True,
+    )

@@ -1,0 +1,108 @@
+"""The suite as it is installed: each service a process, on MySQL, MongoDB and RabbitMQ, with settings from the environment alone."""
+
+import secrets
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Self
+
+from tests.client import Client
+from tests.mailbox import Mailbox
+from tests.processes import ROOT, Process, free_port, gunicorn, python, wait_for
+
+USER, PASSWORD = "ada@example.org", "correct horse battery"
+HASTE = {
+    "SPOOL_LEASE_SECONDS": "4",
+    "SPOOL_SWEEP_SECONDS": "0.5",
+    "SPOOL_LOST_SECONDS": "2",
+    "SPOOL_GRACE_SECONDS": "10",
+}
+"""Short times, so that tests need not wait for long ones."""
+
+
+class Installation:
+    """Services by name in `services`; a test may kill and start them."""
+
+    def __init__(self, folder: Path, catalog: str, users: str, blobs: str, broker: str) -> None:
+        self.folder, self.catalog, self.blobs, self.broker = folder, catalog, blobs, broker
+        self.mailbox = Mailbox()
+        self.ports = {name: free_port() for name in ("gateway", "auth", "speech")}
+        self.url = f"http://127.0.0.1:{self.ports['gateway']}"
+        self.users, self.link_key = users, secrets.token_hex(32)
+        self.services: dict[str, Process] = {}
+        self._stack = ExitStack()
+
+    def environment(self, service: str) -> dict[str, str]:
+        """What this service needs, and nothing else."""
+        shared = {
+            "SPOOL_DATABASE_URL": self.catalog,
+            "SPOOL_BLOB_URL": self.blobs,
+            "SPOOL_QUEUE_URL": self.broker,
+            **HASTE,
+        }
+        own = {
+            "auth": {"SPOOL_AUTH_DATABASE_URL": self.users, "SPOOL_SIGNING_KEYS": str(self.folder / "keys.pem")},
+            "speech": {},
+            "gateway": {
+                **shared,
+                "SPOOL_AUTH_URL": f"http://127.0.0.1:{self.ports['auth']}",
+                "SPOOL_LINK_KEYS": self.link_key,
+            },
+            "converter": shared,
+            "transcriber": {**shared, "SPOOL_SPEECH_URL": f"http://127.0.0.1:{self.ports['speech']}/v1"},
+            "notification": {
+                **shared,
+                "SPOOL_MAIL_URL": f"smtp://127.0.0.1:{self.mailbox.port}",
+                "SPOOL_LINK_KEYS": self.link_key,
+                "SPOOL_PUBLIC_URL": self.url,
+            },
+        }
+        return own[service]
+
+    def run(self, service: str, *arguments: str, standard_input: str = "") -> str:
+        """A command that ends."""
+        environment = {"PATH": "/usr/bin:/bin", **self.environment(service)}
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=environment,
+            input=standard_input,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def worker(self, service: str, name: str | None = None) -> Process:
+        """One more replica of a worker."""
+        process = python(name or service, "-m", service, environment=self.environment(service), folder=self.folder)
+        self.services[process.name] = self._stack.enter_context(process)
+        return process
+
+    def web(self, service: str) -> Process:
+        process = gunicorn(service, self.ports[service], environment=self.environment(service), folder=self.folder)
+        self.services[service] = self._stack.enter_context(process)
+        return process
+
+    def client(self) -> Client:
+        return Client(self.url, USER, PASSWORD).sign_in()
+
+    def __enter__(self) -> Self:
+        (self.folder / "keys.pem").write_text(self.run("auth", "-m", "auth", "key", "new"))
+        self.run("auth", "-m", "auth", "migrate")
+        self.run("auth", "-m", "auth", "user", "add", USER, "--password-stdin", standard_input=PASSWORD)
+        self.run("gateway", "-m", "pipeline", "migrate")
+        self.mailbox.start()
+        self._stack.callback(self.mailbox.stop)
+        for service in ("auth", "speech", "gateway"):
+            self.web(service)
+        for service in ("converter", "transcriber", "notification"):
+            self.worker(service)
+        for service, port in self.ports.items():
+            wait_for(f"http://127.0.0.1:{port}/readyz", self.services[service])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()

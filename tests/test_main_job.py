@@ -1,0 +1,83 @@
+"""The story of one recording, on both kinds of back end, told with curl as the README tells it."""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.client import Client, names
+from tests.conftest import MEDIA, Embedded, link_opens, the_one_mail
+from tests.installation import PASSWORD, USER, Installation
+
+WORDS = (
+    "and so my fellow americans ask not what your country can do for you ask what you can do for your country".split()
+)
+
+Story = tuple[str, str, str, Callable[[str], list[str]]]
+"""Host and port, user, password, and the mails about a job."""
+
+
+@pytest.fixture(params=["embedded", pytest.param("installation", marks=pytest.mark.servers)])
+def story(request: pytest.FixtureRequest) -> Story:
+    if request.param == "embedded":
+        suite: Embedded = request.getfixturevalue("embedded")
+        email, password = (suite.data / "sign-in").read_text().split()
+        return f"127.0.0.1:{suite.port}", email, password, lambda job: [mail for mail in suite.mails() if job in mail]
+    installed: Installation = request.getfixturevalue("installation")
+    return installed.url.removeprefix("http://"), USER, PASSWORD, installed.mailbox.about
+
+
+@pytest.fixture
+def client(story: Story) -> Iterator[Client]:
+    host, user, password, _ = story
+    found = Client(f"http://{host}", user, password).sign_in()
+    yield found
+    found.close()
+
+
+def curl(*arguments: str, folder: Path) -> str:
+    done = subprocess.run(["curl", "-sS", *arguments], cwd=folder, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_curl_gets_an_mp3_and_every_word(story: Story, client: Client, tmp_path: Path) -> None:
+    host, user, password, mails = story
+    token = curl("-X", "POST", f"http://{host}/login", "-u", f"{user}:{password}", folder=tmp_path)
+    bearer = ("-H", f"Authorization: Bearer {token}")
+    job = json.loads(
+        curl("-X", "POST", "-F", f"file=@{MEDIA / 'talk.mp4'}", *bearer, f"http://{host}/upload", folder=tmp_path)
+    )
+    done = client.ended(job["id"])
+    assert (done["state"], done["percent"], done["reason"]) == ("done", 100, None)
+    assert names(done) == ["talk.json", "talk.mp3", "talk.mp4", "talk.srt", "talk.txt", "talk.vtt"]
+
+    mp3 = next(artifact for artifact in done["artifacts"] if artifact["kind"] == "audio")
+    curl("-OJ", *bearer, f"http://{host}/download?fid={mp3['fid']}", folder=tmp_path)
+    assert (tmp_path / "talk.mp3").stat().st_size == mp3["bytes"]
+    assert re.findall(r"[a-z]+", client.text(done).lower()) == WORDS
+
+    mail = the_one_mail(lambda: mails(job["id"]))
+    assert len(link_opens(mail, "talk.mp3").content) == mp3["bytes"]
+
+
+def test_a_job_is_deleted_with_all_its_files(story: Story, client: Client) -> None:
+    done = client.ended(client.upload(MEDIA / "talk.mp4")["id"])
+    assert client.http.delete(f"/v1/jobs/{done['id']}").status_code == 204
+    assert client.http.get(f"/v1/jobs/{done['id']}").status_code == 404
+    for artifact in done["artifacts"]:
+        assert client.http.get("/download", params={"fid": artifact["fid"]}).status_code == 404
+
+
+def test_what_is_no_recording_fails_with_a_reason_and_one_mail(story: Story, client: Client, tmp_path: Path) -> None:
+    *_, mails = story
+    noise = tmp_path / "noise.mp4"
+    noise.write_bytes(bytes(range(256)) * 200)
+    failed = client.ended(client.upload(noise)["id"])
+    assert failed["state"] == "failed"
+    assert "recording" in failed["reason"]
+    mail = the_one_mail(lambda: mails(failed["id"]))
+    assert failed["reason"].split(".")[0][:40] in mail.replace("=\n", "")
