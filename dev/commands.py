@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from threading import Event
 
 from rich.console import Console
 
@@ -16,8 +17,9 @@ OUT = Path("out")
 
 def up() -> None:
     """Runs the suite until a signal, and says how to use it."""
-    stop = stop_on_signals()
-    with running(EmbeddedSettings(), _settings("INFO")) as suite:
+    stop, settings = stop_on_signals(), Settings.load()
+    telemetry.configure(settings.log_format, "suite")
+    with running(EmbeddedSettings(), settings) as suite:
         _introduce(suite)
         stop.wait()
         print("\nStopping; what is in work goes on at the next start.")
@@ -25,8 +27,15 @@ def up() -> None:
 
 def demo(file: Path, keep: bool) -> None:
     """Sends `file` through the suite; ends with status 1 and the reason if that does not work out."""
-    console, stop = Console(), stop_on_signals()
-    with running(EmbeddedSettings(), _settings("ERROR")) as suite:
+    console, stop, embedded = Console(), stop_on_signals(), EmbeddedSettings()
+    embedded.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (embedded.data / "demo.log").open("w") as log:
+        telemetry.configure("text", "suite", log)
+        _demonstrate(file, keep, console, stop, embedded)
+
+
+def _demonstrate(file: Path, keep: bool, console: Console, stop: Event, embedded: EmbeddedSettings) -> None:
+    with running(embedded, Settings.load()) as suite:
         try:
             Demo(suite.url, suite.mails, OUT, console).run(file, suite.sign_in.email, suite.sign_in.password)
         except DemoFailed as error:
@@ -35,12 +44,6 @@ def demo(file: Path, keep: bool) -> None:
         if keep:
             _introduce(suite)
             stop.wait()
-
-
-def _settings(level: str) -> Settings:
-    settings = Settings.load()
-    telemetry.configure(settings, "suite", level)
-    return settings
 
 
 def _introduce(suite: Suite) -> None:

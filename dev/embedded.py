@@ -20,7 +20,6 @@ from sqlalchemy import Engine
 from dev import kept, services_of
 from pipeline import migrate, wiring
 from pipeline.blobs import BlobStore
-from pipeline.catalog import MIGRATIONS
 from pipeline.dispatch import Dispatcher
 from pipeline.errors import Unavailable
 from pipeline.janitor import clean
@@ -73,7 +72,7 @@ def running(embedded: EmbeddedSettings, given: Settings) -> Iterator[Suite]:
         speech = stack.enter_context(_served("speech", services_of.speech_app(settings)))
         settings = settings.model_copy(update={"auth_url": auth, "speech_url": settings.speech_url or f"{speech}/v1"})
         catalog, blobs = wiring.engine(settings), wiring.blobs(settings)
-        migrate.upgrade(settings.database_url or "", MIGRATIONS)
+        migrate.upgrade(catalog)
         sender = wiring.dispatcher(settings, catalog, wiring.queue(settings))
         sender.restart()
         stack.enter_context(_working(settings, catalog, sender, blobs))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+import notification.worker
 from flask import Flask
 from sqlalchemy import Engine
 
@@ -12,7 +13,6 @@ import auth.tokens
 import auth.users
 import converter.worker
 import gateway.app
-import notification.worker
 import speech.app
 import speech.whisper
 import transcriber.worker

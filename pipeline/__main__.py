@@ -3,7 +3,6 @@
 import click
 
 from pipeline import janitor, migrate, wiring
-from pipeline.catalog import MIGRATIONS
 from pipeline.errors import Unavailable
 from pipeline.settings import Settings, table
 
@@ -18,7 +17,7 @@ def migrate_catalog() -> None:
     """Bring the catalog's tables up to date. Run it before the services of a new version start."""
     settings = Settings.load("database_url")
     try:
-        migrate.upgrade(settings.database_url or "", MIGRATIONS)
+        migrate.upgrade(wiring.engine(settings))
     except Unavailable as error:
         raise click.ClickException(str(error)) from None
     click.echo("The catalog is up to date.")

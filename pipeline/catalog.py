@@ -1,7 +1,6 @@
 """The catalog: what work exists, and what came of it. Tables for SQLAlchemy; `pipeline/migrations` makes them."""
 
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
@@ -9,7 +8,6 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from pipeline.database import MYSQL_TABLE, UtcDateTime, now
 
-MIGRATIONS = Path(__file__).parent / "migrations"
 ENDED = ("done", "failed", "cancelled")
 """States that a job or task never leaves."""
 

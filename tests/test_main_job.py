@@ -12,9 +12,30 @@ from tests.client import Client, names
 from tests.conftest import MEDIA, Embedded, link_opens, the_one_mail
 from tests.installation import PASSWORD, USER, Installation
 
-WORDS = (
-    "and so my fellow americans ask not what your country can do for you ask what you can do for your country".split()
-)
+WORDS = [
+    "and",
+    "so",
+    "my",
+    "fellow",
+    "americans",
+    "ask",
+    "not",
+    "what",
+    "your",
+    "country",
+    "can",
+    "do",
+    "for",
+    "you",
+    "ask",
+    "what",
+    "you",
+    "can",
+    "do",
+    "for",
+    "your",
+    "country",
+]
 
 Story = tuple[str, str, str, Callable[[str], list[str]]]
 """Host and port, user, password, and the mails about a job."""

@@ -6,13 +6,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from pipeline import migrate
-from pipeline.catalog import MIGRATIONS, Base
+from pipeline.catalog import Base
 from pipeline.database import connect
 
 
 def differences(url: str) -> list[object]:
-    migrate.upgrade(url, MIGRATIONS)
     engine = connect(url)
+    migrate.upgrade(engine)
     with engine.connect() as connection:
         found = compare_metadata(MigrationContext.configure(connection), Base.metadata)
     engine.dispose()

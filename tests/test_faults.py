@@ -1,0 +1,251 @@
+"""Parts that fail while there is work: nothing is lost, and nothing is done twice."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import imageio_ffmpeg
+import pika
+import pytest
+from sqlalchemy import text
+
+from dev.waiting import eventually
+from pipeline import topology
+from pipeline.blobs.gridfs import GridFSBlobs
+from pipeline.database import connect
+from pipeline.messages import Message
+from pipeline.queues.rabbitmq import RabbitMQQueue
+from tests.client import Client, names
+from tests.conftest import MEDIA, Embedded, the_one_mail
+from tests.installation import Installation
+
+if TYPE_CHECKING:
+    from dev.services.mariadb import MariaDB
+    from dev.services.mongo import Mongo
+    from dev.services.rabbitmq import RabbitMQ
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]
+LONG_SECONDS = 900
+
+
+@pytest.fixture(scope="module")
+def lecture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A recording long enough to be caught in the middle of its encoding."""
+    path = tmp_path_factory.mktemp("media") / "lecture.mp4"
+    noise = f"anoisesrc=color=pink:duration={LONG_SECONDS}:sample_rate=48000:seed=7"
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-v",
+        "error",
+        "-f",
+        "lavfi",
+        "-i",
+        noise,
+        "-ac",
+        "2",
+        "-c:a",
+        "aac",
+        "-b:a",
+        "96k",
+        str(path),
+    ]
+    subprocess.run(command, check=True, timeout=120)
+    return path
+
+
+@pytest.fixture
+def client(installation: Installation) -> Iterator[Client]:
+    found = installation.client()
+    yield found
+    found.close()
+
+
+def in_the_middle_of(client: Client, job_id: str, stage: str) -> None:
+    eventually(
+        lambda: client.stage(job_id, stage)["state"] == "running" and client.stage(job_id, stage)["percent"] > 0,
+        timeout=60,
+    )
+
+
+def whole(job: dict[str, Any], title: str) -> bool:
+    return job["state"] == "done" and names(job) == [
+        f"{title}.{end}" for end in ("json", "mp3", "mp4", "srt", "txt", "vtt")
+    ]
+
+
+def test_a_killed_converter_costs_an_attempt_and_no_job(
+    installation: Installation, client: Client, lecture: Path
+) -> None:
+    job = client.upload(lecture)["id"]
+    in_the_middle_of(client, job, "encode")
+    installation.services["converter"].kill()
+    installation.services["converter"].start()
+    done = client.ended(job)
+    assert whole(done, "lecture"), done
+    the_one_mail(lambda: installation.mailbox.about(job))
+
+
+def test_a_stopped_converter_hands_its_task_to_another(
+    installation: Installation, client: Client, lecture: Path
+) -> None:
+    job = client.upload(lecture)["id"]
+    in_the_middle_of(client, job, "encode")
+    with installation.worker("converter", "second converter"):
+        assert installation.services["converter"].stop() == 0
+        done = client.ended(job)
+    installation.services["converter"].start()
+    assert whole(done, "lecture"), done
+    with connect(installation.catalog).connect() as catalog:
+        lapses = catalog.scalar(text("SELECT SUM(lapses) FROM tasks WHERE job_id = :job"), {"job": job})
+    assert lapses == 0, "the task was handed back, not left to lapse"
+    the_one_mail(lambda: installation.mailbox.about(job))
+
+
+def test_uploads_are_taken_while_the_broker_is_away(
+    installation: Installation, client: Client, rabbitmq_server: "RabbitMQ"
+) -> None:
+    rabbitmq_server.stop()
+    job = client.upload(MEDIA / "talk.mp4")
+    assert job["state"] == "queued"
+    rabbitmq_server.start()
+    assert whole(client.ended(job["id"]), "talk")
+    the_one_mail(lambda: installation.mailbox.about(job["id"]))
+
+
+def test_a_broker_that_goes_away_in_mid_job_delays_it(
+    installation: Installation, client: Client, lecture: Path, rabbitmq_server: "RabbitMQ"
+) -> None:
+    job = client.upload(lecture)["id"]
+    in_the_middle_of(client, job, "encode")
+    rabbitmq_server.stop()
+    eventually(lambda: client.stage(job, "encode")["state"] == "done", timeout=60)
+    rabbitmq_server.start()
+    assert whole(client.ended(job), "lecture")
+    the_one_mail(lambda: installation.mailbox.about(job))
+
+
+def test_a_message_that_comes_twice_is_worked_on_once(installation: Installation, client: Client) -> None:
+    job = client.upload(MEDIA / "talk.mp4")["id"]
+    with connect(installation.catalog).connect() as catalog:
+        task = catalog.scalar(text("SELECT id FROM tasks WHERE job_id = :job AND kind = 'extract'"), {"job": job})
+    queue = RabbitMQQueue(installation.broker)
+    for _ in range(5):
+        queue.publish(Message(task_id=task, job_id=job, kind="extract"))
+    assert whole(client.ended(job), "talk")
+    eventually(lambda: queue.depth("extract") == 0)
+    queue.close()
+    the_one_mail(lambda: installation.mailbox.about(job))
+    with connect(installation.catalog).connect() as catalog:
+        attempts = catalog.scalar(text("SELECT MAX(attempt) FROM tasks WHERE job_id = :job"), {"job": job})
+    assert attempts == 1
+
+
+def test_a_lost_message_is_sent_again(installation: Installation, client: Client) -> None:
+    installation.services["converter"].stop()
+    job = client.upload(MEDIA / "talk.mp4")["id"]
+    queue = RabbitMQQueue(installation.broker)
+    eventually(lambda: queue.depth("extract") == 1)
+    with pika.BlockingConnection(pika.URLParameters(installation.broker)) as connection:
+        connection.channel().queue_purge(topology.queue("extract"))
+    queue.close()
+    installation.services["converter"].start()
+    assert whole(client.ended(job), "talk")
+
+
+def test_a_poisonous_message_ends_among_the_dead(installation: Installation, client: Client) -> None:
+    with pika.BlockingConnection(pika.URLParameters(installation.broker)) as connection:
+        channel = connection.channel()
+        channel.basic_publish("", topology.queue("extract"), b"\xff not a message")
+        eventually(lambda: channel.basic_get(topology.DEAD)[2] == b"\xff not a message")
+    assert whole(client.ended(client.upload(MEDIA / "talk.mp4")["id"]), "talk")
+
+
+def test_a_recording_that_kills_its_worker_ends_with_a_reason(
+    installation: Installation, client: Client, lecture: Path
+) -> None:
+    job = client.upload(lecture)["id"]
+    for _ in range(4):
+        in_the_middle_of(client, job, "encode")
+        installation.services["converter"].kill()
+        eventually(lambda: client.stage(job, "encode")["state"] != "running", timeout=30)
+        installation.services["converter"].start()
+    failed = client.ended(job)
+    assert failed["state"] == "failed"
+    assert "stopped without a word" in failed["reason"]
+    the_one_mail(lambda: installation.mailbox.about(job))
+
+
+def test_a_database_that_is_away_is_said_so_and_waited_for(
+    installation: Installation, client: Client, lecture: Path, mariadb_server: "MariaDB"
+) -> None:
+    job = client.upload(lecture)["id"]
+    in_the_middle_of(client, job, "encode")
+    mariadb_server.stop()
+    before = set_of_blobs(installation)
+    for answer in (refused_upload(client), client.http.get(f"/v1/jobs/{job}")):
+        assert answer.status_code == 503
+        assert int(answer.headers["Retry-After"]) > 0
+        assert answer.headers["Content-Type"] == "application/problem+json"
+    assert set_of_blobs(installation) <= before
+    mariadb_server.start()
+    assert whole(client.ended(job), "lecture")
+    the_one_mail(lambda: installation.mailbox.about(job))
+
+
+def test_a_blob_store_that_is_away_is_said_so_and_waited_for(
+    installation: Installation, client: Client, lecture: Path, mongo_server: "Mongo"
+) -> None:
+    job = client.upload(lecture)["id"]
+    in_the_middle_of(client, job, "encode")
+    mongo_server.stop()
+    answer = refused_upload(client)
+    assert (answer.status_code, int(answer.headers["Retry-After"]) > 0) == (503, True)
+    jobs = client.http.get("/v1/jobs", params={"limit": 200}).json()["items"]
+    assert "refused.mp4" not in {found["title"] for found in jobs}
+    eventually(lambda: client.stage(job, "encode")["state"] == "queued", timeout=60)
+    mongo_server.start()
+    assert whole(client.ended(job), "lecture")
+    the_one_mail(lambda: installation.mailbox.about(job))
+
+
+def test_a_mail_server_that_is_away_gets_the_mail_later_and_once(installation: Installation, client: Client) -> None:
+    installation.mailbox.stop()
+    job = client.upload(MEDIA / "talk.mp4")["id"]
+    assert whole(client.ended(job), "talk")
+    eventually(lambda: attempts_to_deliver(installation, job) > 1)
+    installation.mailbox.start()
+    the_one_mail(lambda: installation.mailbox.about(job))
+    eventually(lambda: client.stage(job, "deliver")["state"] == "done")
+    assert len(installation.mailbox.about(job)) == 1
+
+
+def test_a_killed_suite_finishes_its_job_at_the_next_start(embedded: Embedded, lecture: Path) -> None:
+    client = embedded.client()
+    job = client.upload(lecture)["id"]
+    in_the_middle_of(client, job, "encode")
+    embedded.process.kill()
+    embedded.start()
+    assert whole(client.ended(job), "lecture")
+    the_one_mail(lambda: [mail for mail in embedded.mails() if job in mail])
+
+
+def refused_upload(client: Client) -> httpx.Response:
+    with (MEDIA / "talk.mp4").open("rb") as body:
+        return client.http.post("/upload", files={"file": ("refused.mp4", body)}, timeout=60)
+
+
+def set_of_blobs(installation: Installation) -> set[str]:
+    blobs = GridFSBlobs(installation.blobs)
+    found = {blob.id for blob in blobs.list()}
+    blobs.close()
+    return found
+
+
+def attempts_to_deliver(installation: Installation, job: str) -> int:
+    with connect(installation.catalog).connect() as catalog:
+        return (
+            catalog.scalar(text("SELECT attempt FROM tasks WHERE job_id = :job AND kind = 'deliver'"), {"job": job})
+            or 0
+        )
