@@ -1,6 +1,7 @@
 """`python -m auth`: prepares the auth database and tends its users and keys."""
 
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -107,7 +108,7 @@ def _url() -> str:
 
 
 def _password(from_stdin: bool) -> str:
-    return click.get_text_stream("stdin").readline().rstrip("\n") if from_stdin else secrets.token_urlsafe(15)
+    return sys.stdin.readline().rstrip("\n") if from_stdin else secrets.token_urlsafe(15)
 
 
 def _show(chosen: str, from_stdin: bool) -> None:

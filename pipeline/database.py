@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, DateTime, Dialect, Engine, TypeDecorator, create_engine, event, make_url, text
 from sqlalchemy.dialects import mysql
-from sqlalchemy.exc import DisconnectionError, InterfaceError, OperationalError, TimeoutError
+from sqlalchemy.exc import ArgumentError, DisconnectionError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
@@ -53,7 +53,10 @@ def connect(url: str | URL, *, seconds: int = 10) -> Engine:
 
     Raises ValueError unless the URL is `mysql+mysqldb://` or `sqlite:///` with a file.
     """
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise ValueError("this is not a database's URL") from None  # the cause may quote the password
     if parsed.drivername == "mysql+mysqldb":
         return _mysql(parsed, seconds)
     if parsed.drivername == "sqlite" and parsed.database:
@@ -62,7 +65,7 @@ def connect(url: str | URL, *, seconds: int = 10) -> Engine:
 
 
 def _mysql(url: URL, seconds: int) -> Engine:
-    limits = dict.fromkeys(("connect_timeout", "read_timeout", "write_timeout"), seconds)
+    limits = {"connect_timeout": min(seconds, 10), "read_timeout": seconds, "write_timeout": seconds}
     return create_engine(
         url,
         connect_args={"charset": "utf8mb4", **limits},
