@@ -3,8 +3,8 @@ PYTHON ?= python3
 FILE ?= tests/media/talk.mp4
 BIN := .venv/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
-LOCK := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-	--no-annotate --custom-compile-command "make lock" --upgrade pyproject.toml
+LOCK := uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--no-annotate --custom-compile-command "make lock" pyproject.toml
 
 .PHONY: help demo up test test-fast servers lint bench services-up services-down lock clean
 
@@ -41,12 +41,12 @@ services-up: servers .venv/test ## private MariaDB, RabbitMQ and Mongo server; p
 services-down: ## end them
 	@$(BIN)/python -m dev services down
 
-lock: ## choose new versions of everything, with hashes
+lock: ## write the lock files, with hashes; UPGRADE=1 chooses new versions (needs uv)
 	$(LOCK) --all-extras --group test -o requirements/test.txt
 	$(LOCK) --extra embedded -c requirements/test.txt -o requirements/embedded.txt
 	$(LOCK) --all-extras -c requirements/test.txt -o requirements/production.txt
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-		--no-annotate --custom-compile-command "make lock" --upgrade --prerelease allow --group mongo-server -o requirements/mongo-server.txt
+	uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--no-annotate --custom-compile-command "make lock" --prerelease allow --group mongo-server -o requirements/mongo-server.txt
 
 clean: ## remove what was installed and made, but no data
 	rm -rf .venv .cache out .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage
