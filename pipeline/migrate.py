@@ -9,11 +9,13 @@ from sqlalchemy import Connection, Engine, MetaData, text
 from pipeline.database import connect, translated
 from pipeline.errors import Unavailable
 
+CATALOG = Path(__file__).parent / "migrations"
+
 SECONDS = 600
 """How long one statement may take, or another process's migration."""
 
 
-def upgrade(engine: Engine, folder: Path) -> None:
+def upgrade(engine: Engine, folder: Path = CATALOG) -> None:
     """Brings the engine's database to the newest revision in `folder`, over a connection of its own that waits longer.
 
     Raises Unavailable when it cannot be reached or another process migrates it for longer than `SECONDS`.
