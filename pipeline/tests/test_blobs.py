@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 from gridfs import GridFSBucket
@@ -24,9 +24,6 @@ from pipeline.blobs import CHUNK, BlobMissing, BlobStore, check_id, store
 from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.blobs.gridfs import GridFSBlobs
 from pipeline.errors import Unavailable
-
-if TYPE_CHECKING:
-    from dev.services.mongo import Mongo
 
 BATCH = 4 * CHUNK
 SIZES = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, BATCH, BATCH + 1, 20 * 10**6]
@@ -372,7 +369,7 @@ def test_a_blob_is_a_gridfs_file_to_other_tools(mongo_url: str) -> None:
 
 @pytest.mark.servers
 def test_a_server_that_dies_is_unavailable_and_keeps_what_it_acknowledged(
-    mongo_url: str, mongo_server: "Mongo", tmp_path: Path
+    mongo_url: str, mongo_server: Any, tmp_path: Path
 ) -> None:
     data = random.Random(4).randbytes(3 * CHUNK)
     with contextlib.closing(GridFSBlobs(mongo_url)) as blobs:
