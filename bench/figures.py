@@ -1,0 +1,42 @@
+"""Figures as they are printed and kept."""
+
+import json
+import platform
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+
+
+@dataclass(frozen=True)
+class Figure:
+    """`value` against `limit`, in `unit`; `detail` says what was measured, `samples` each run of it."""
+
+    name: str
+    value: float
+    limit: float
+    unit: str
+    detail: str
+    samples: tuple[float, ...] = ()
+
+    @property
+    def reached(self) -> bool:
+        return self.value <= self.limit
+
+    def __str__(self) -> str:
+        mark = "reached" if self.reached else "NOT REACHED"
+        return f"{self.name:<34} {self.value:>9.3f} {self.unit:<6} (at most {self.limit:g})  {mark}\n{'':<34} {self.detail}"
+
+
+def ratio(name: str, ours: list[float], theirs: list[float], limit: float, detail: str) -> Figure:
+    """The median of the ratios of runs that were made side by side."""
+    ratios = tuple(mine / other for mine, other in zip(ours, theirs, strict=True))
+    return Figure(name, median(ratios), limit, "x", detail, ratios)
+
+
+def keep(figures: list[Figure], folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}.json"
+    machine = {"machine": platform.machine(), "system": platform.platform(), "python": platform.python_version()}
+    path.write_text(json.dumps({**machine, "figures": [asdict(figure) for figure in figures]}, indent=2))
+    return path
