@@ -148,7 +148,7 @@ def test_a_lost_message_is_sent_again(installation: Installation, client: Client
     queue = RabbitMQQueue(installation.broker)
     eventually(lambda: queue.depth("extract") == 1)
     with pika.BlockingConnection(pika.URLParameters(installation.broker)) as connection:
-        connection.channel().queue_purge(topology.queue("extract"))
+        connection.channel().queue_purge(topology.queue_name("extract"))
     queue.close()
     installation.services["converter"].start()
     assert whole(client.ended(job), "talk")
@@ -157,7 +157,7 @@ def test_a_lost_message_is_sent_again(installation: Installation, client: Client
 def test_a_poisonous_message_ends_among_the_dead(installation: Installation, client: Client) -> None:
     with pika.BlockingConnection(pika.URLParameters(installation.broker)) as connection:
         channel = connection.channel()
-        channel.basic_publish("", topology.queue("extract"), b"\xff not a message")
+        channel.basic_publish("", topology.queue_name("extract"), b"\xff not a message")
         eventually(lambda: channel.basic_get(topology.DEAD)[2] == b"\xff not a message")
     assert whole(client.ended(client.upload(MEDIA / "talk.mp4")["id"]), "talk")
 
