@@ -1,8 +1,9 @@
 """Speaks to auth over HTTP."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
+from pydantic import BaseModel, ValidationError
 
 from pipeline import telemetry
 from pipeline.errors import Unavailable
@@ -23,6 +24,17 @@ class TooManyAttempts(Exception):
         self.retry_after = retry_after
 
 
+class Grant(BaseModel):
+    access_token: str
+
+
+class KeySet(BaseModel):
+    keys: list[dict[str, Any]]
+
+
+Form = TypeVar("Form", bound=BaseModel)
+
+
 class AuthClient:
     """`url` is where auth is reached. Every method raises `Unavailable` when it is away."""
 
@@ -36,11 +48,11 @@ class AuthClient:
             raise WrongPassword
         if answer.status_code == 429:
             raise TooManyAttempts(answer.headers.get("Retry-After", "30"))
-        return str(self._json(answer)["access_token"])
+        return _read(answer, Grant).access_token
 
     def keys(self) -> dict[str, Any]:
         """The key set that tokens are checked with, RFC 7517."""
-        return self._json(self._ask("GET", "/.well-known/jwks.json"))
+        return _read(self._ask("GET", "/.well-known/jwks.json"), KeySet).model_dump()
 
     def close(self) -> None:
         self._http.close()
@@ -52,8 +64,9 @@ class AuthClient:
         except httpx.HTTPError as error:
             raise Unavailable("auth does not answer") from error
 
-    @staticmethod
-    def _json(answer: httpx.Response) -> dict[str, Any]:
-        if not answer.is_success:
-            raise Unavailable(f"auth answers {answer.status_code}")
-        return answer.json()
+
+def _read(answer: httpx.Response, form: type[Form]) -> Form:
+    try:
+        return form.model_validate_json(answer.raise_for_status().content)
+    except (httpx.HTTPStatusError, ValidationError) as error:
+        raise Unavailable("auth does not answer as it should") from error

@@ -1,7 +1,8 @@
 """POST /login: a password for a token."""
 
-from flask import Response, request
+from flask import Response
 
+from gateway.access import authorization
 from gateway.api import routes
 from gateway.auth_client import TooManyAttempts, WrongPassword
 from gateway.services import services
@@ -15,8 +16,8 @@ _TEXT = {"description": "A JSON Web Token.", "content": {"text/plain": {"schema"
 @api.post("/login", summary="Sign in", security=[{"password": []}], responses={200: _TEXT})
 def login() -> Response:
     """Takes Basic authentication, answers the token as text; it goes into the header `Authorization: Bearer ...`."""
-    given = request.authorization
-    if given is None or given.type != "basic":
+    given = authorization("basic")
+    if given is None:
         raise _refused("unauthorized")
     try:
         token = services().auth.sign_in(given.username or "", given.password or "")

@@ -1,6 +1,7 @@
 """The one file of a multipart body (RFC 7578), passed on piece by piece: neither memory nor a temporary file holds it."""
 
 import hashlib
+import io
 from collections.abc import Iterator
 from typing import IO
 
@@ -15,6 +16,10 @@ PARTS = 100
 """How many parts a body may have."""
 OVERHEAD = CHUNK
 """Bytes that a body may have besides the file: other fields, and what frames them."""
+LONGEST = 2 * CHUNK
+"""Bytes of a piece that the decoder gets at once."""
+MORE, PADDING = 65536, 16
+"""Bytes read to complete a delimiter, and bytes that its line may have after the boundary."""
 
 
 class Upload:
@@ -67,36 +72,41 @@ class Upload:
         self._target.write(data)
 
 
-def receive(body: IO[bytes], boundary: str, target: Writer, limit: int) -> Upload:
+def receive(body: IO[bytes], boundary: bytes, target: Writer, limit: int) -> Upload:
     """Reads `body` to its end and writes its one file, of at most `limit` bytes, to `target`.
 
     Raises `Problem` unless it holds exactly one, werkzeug's HTTPException if the client goes away or sends too much.
     """
     upload = Upload(target, limit)
-    for event in _events(body, boundary):
-        upload.take(event)
+    decoder = MultipartDecoder(boundary, max_form_memory_size=2 * LONGEST, max_parts=PARTS)
+    for piece in _pieces(body, b"--" + boundary):
+        for event in _decode(decoder, piece):
+            upload.take(event)
     upload.end()
     return upload
 
 
-def _events(body: IO[bytes], boundary: str) -> Iterator[Event]:
-    decoder = MultipartDecoder(boundary.encode("latin-1"), max_form_memory_size=4 * CHUNK, max_parts=PARTS)
-    ended = False
-    while not ended:
-        chunk = body.read(CHUNK)
-        for event in _decode(decoder, chunk):
-            yield event
-            ended = isinstance(event, Epilogue)
+def _pieces(body: IO[bytes], delimiter: bytes) -> Iterator[bytes]:
+    """All of the body, then an empty piece. None ends at a delimiter whose line is not complete.
+
+    There werkzeug's decoder counts the carriage return before the delimiter as content (pallets/werkzeug#3285).
+    """
+    reader = io.BufferedReader(body, MORE)  # type: ignore[arg-type]
+    while piece := reader.read(CHUNK):
+        while delimiter in piece[-len(delimiter) - PADDING :] and len(piece) < LONGEST and (more := reader.read(MORE)):
+            piece += more
+        yield piece
+    yield b""
 
 
-def _decode(decoder: MultipartDecoder, chunk: bytes) -> Iterator[Event]:
-    """Up to the epilogue, which comes only after the end of the body; before it, an empty `chunk` is a cut."""
+def _decode(decoder: MultipartDecoder, piece: bytes) -> Iterator[Event]:
+    """What `piece` completes. An empty one is the end of the body: the decoder fails if it still expects something."""
     try:
-        decoder.receive_data(chunk or None)
+        decoder.receive_data(piece or None)
         event = decoder.next_event()
-        while event is not NEED_DATA:
+        while event is not NEED_DATA and not isinstance(event, Epilogue):
             yield event
-            event = NEED_DATA if isinstance(event, Epilogue) else decoder.next_event()
+            event = decoder.next_event()
     except (RequestEntityTooLarge, ValueError) as error:
-        cause = "The body is not multipart/form-data as RFC 7578 describes it." if chunk else "The body ends too early."
+        cause = "The body is not multipart/form-data as RFC 7578 describes it." if piece else "The body ends too early."
         raise Problem("malformed", cause) from error

@@ -1,0 +1,115 @@
+"""The document describes what is there."""
+
+import re
+from typing import Any
+
+import pytest
+
+from gateway.tests.conftest import World
+
+METHODS = {"get", "post", "put", "patch", "delete"}
+OPERATIONS = {"/healthz", "/readyz", "/metrics", "/"}
+"""Routes for who runs the service, and the front door."""
+
+
+@pytest.fixture
+def document(world: World) -> dict[str, Any]:
+    answer = world.client.get("/v1/openapi.json")
+    assert answer.status_code == 200
+    return dict(answer.json)
+
+
+def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
+    return [(path, method, operation) for path, item in document["paths"].items() for method, operation in item.items()]
+
+
+def test_every_route_is_described(world: World, document: dict[str, Any]) -> None:
+    routes = {
+        (re.sub(r"<(\w+)>", r"{\1}", rule.rule), method.lower())
+        for rule in world.app.url_map.iter_rules()
+        for method in rule.methods or ()
+        if method.lower() in METHODS
+        and rule.rule not in OPERATIONS
+        and not rule.endpoint.startswith(("openapi.", "swagger.", "docs"))
+    }
+    assert {(path, method) for path, method, _ in operations(document)} == routes
+
+
+def test_it_is_openapi(document: dict[str, Any]) -> None:
+    assert re.fullmatch(r"3\.1\.\d+", document["openapi"])
+    assert document["info"]["title"]
+    assert document["info"]["version"]
+    names = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(set(names)) == len(names)
+    for path, _, operation in operations(document):
+        assert operation["summary"]
+        assert not operation.get("description", "").startswith("<br")
+        in_path = {parameter["name"] for parameter in operation.get("parameters", []) if parameter["in"] == "path"}
+        assert in_path == set(re.findall(r"{(\w+)}", path))
+        assert any(status.startswith("2") for status in operation["responses"])
+        for status, response in operation["responses"].items():
+            assert re.fullmatch(r"[2-5]\d\d", status)
+            assert response["description"]
+
+
+def test_everything_referred_to_is_there(document: dict[str, Any]) -> None:
+    def references(node: Any) -> list[str]:
+        if isinstance(node, dict):
+            return [node["$ref"]] if "$ref" in node else [ref for value in node.values() for ref in references(value)]
+        return [ref for value in node for ref in references(value)] if isinstance(node, list) else []
+
+    found = references(document)
+    assert found
+    for reference in found:
+        node: Any = document
+        for step in reference.removeprefix("#/").split("/"):
+            node = node[step]
+    schemes = document["components"]["securitySchemes"]
+    used = {name for _, _, operation in operations(document) for item in operation.get("security", []) for name in item}
+    assert used == set(schemes)
+
+
+def test_failures_are_problems(document: dict[str, Any]) -> None:
+    for _, _, operation in operations(document):
+        for status, response in operation["responses"].items():
+            if int(status) >= 400:
+                assert list(response["content"]) == ["application/problem+json"]
+
+
+def test_only_sign_in_and_links_need_no_token(document: dict[str, Any]) -> None:
+    public = {path for path, _, operation in operations(document) if operation.get("security") != [{"token": []}]}
+    assert public == {"/login", "/v1/links/{token}"}
+
+
+def test_the_upload_is_described_as_a_file(document: dict[str, Any]) -> None:
+    body = document["paths"]["/upload"]["post"]["requestBody"]
+    assert body["required"]
+    field = body["content"]["multipart/form-data"]["schema"]["properties"]["file"]
+    assert field == {"type": "string", "format": "binary"}
+
+
+def test_a_job_is_described_as_it_is_answered(document: dict[str, Any]) -> None:
+    job = document["components"]["schemas"]["Job"]
+    assert {
+        "id",
+        "state",
+        "stage",
+        "percent",
+        "reason",
+        "title",
+        "created_at",
+        "finished_at",
+        "artifacts",
+        "stages",
+    } == set(job["properties"])
+
+
+def test_the_page_needs_nothing_from_elsewhere(world: World) -> None:
+    home = world.client.get("/", follow_redirects=True)
+    assert (home.status_code, home.request.path, home.mimetype) == (200, "/v1/docs", "text/html")
+    assert "openapi.json" in home.text
+    needed = re.findall(r'(?:src|href)="([^"]+)"', home.text)
+    assert needed
+    for address in needed:
+        assert "://" not in address
+        assert world.client.get(f"/v1/{address}", buffered=True).status_code == 200
