@@ -1,10 +1,11 @@
 # ruff: noqa: N999 - the name that gunicorn gives it
 """`gunicorn -c gateway/gunicorn.conf.py gateway.wsgi:app`. One process with threads: metrics are counted per process."""
 
-import os
 import socket
 import struct
 from typing import Any
+
+from pipeline.settings import Settings
 
 worker_class = "gthread"
 workers = 1
@@ -13,7 +14,7 @@ keepalive = 5
 graceful_timeout = 30
 control_socket_disable = True
 
-_STALL_SECONDS = float(os.environ.get("SPOOL_STALL_SECONDS", "30"))
+_STALL_SECONDS = Settings.load().stall_seconds
 
 
 def when_ready(server: Any) -> None:

@@ -91,7 +91,7 @@ def _pieces(body: IO[bytes], delimiter: bytes) -> Iterator[bytes]:
 
     There werkzeug's decoder counts the carriage return before the delimiter as content (pallets/werkzeug#3285).
     """
-    reader = io.BufferedReader(body, MORE)  # type: ignore[arg-type]
+    reader = io.BufferedReader(body, MORE)
     while piece := reader.read(CHUNK):
         while delimiter in piece[-len(delimiter) - PADDING :] and len(piece) < LONGEST and (more := reader.read(MORE)):
             piece += more

@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     link_days: int = Field(7, gt=0, description="How long a link in a mail is good for.")
 
     upload_limit: int = Field(20 * 2**30, gt=0, description="The largest upload, in bytes.")
+    stall_seconds: float = Field(
+        30, gt=0, description="How long a client may be silent in the middle of a request or a download."
+    )
     speech_url: str | None = Field(
         None,
         description="An OpenAI-shaped endpoint, for example `http://speech:8000/v1` or `https://api.openai.com/v1`.",

@@ -1,5 +1,6 @@
 """The gateway with real parts: a catalog in SQLite, blobs in a folder, and auth over a port of its own."""
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,10 +98,21 @@ def tokens_of(auth_service: Auth) -> dict[str, dict[str, str]]:
     return {email: {"Authorization": f"Bearer {auth_service.token(email)}"} for email in (ADA, BOB)}
 
 
-@pytest.fixture
-def world(tmp_path: Path, auth_service: Auth, tokens_of: dict[str, dict[str, str]]) -> Iterator[World]:
-    engine = database.connect(f"sqlite:///{tmp_path}/catalog.db")
+@pytest.fixture(scope="session")
+def empty_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made once and copied, which is faster than making it."""
+    path = tmp_path_factory.mktemp("catalog") / "catalog.db"
+    engine = database.connect(f"sqlite:///{path}")
     Base.metadata.create_all(engine)
+    engine.dispose()
+    return path
+
+
+@pytest.fixture
+def world(
+    tmp_path: Path, empty_catalog: Path, auth_service: Auth, tokens_of: dict[str, dict[str, str]]
+) -> Iterator[World]:
+    engine = database.connect(f"sqlite:///{shutil.copy(empty_catalog, tmp_path)}")
     queue, folder, client = MemoryQueue(), tmp_path / "blobs", AuthClient(auth_service.url)
     dispatcher = Dispatcher(Tasks(engine), queue)
     services = Services(Jobs(engine), dispatcher, DirectoryBlobs(folder), client, Links([LINK_KEY], 3600), LIMIT)

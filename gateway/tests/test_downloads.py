@@ -6,9 +6,7 @@ from flask.testing import FlaskClient
 from werkzeug.http import parse_options_header
 
 from gateway.tests.conftest import LINK_KEY, World
-from gateway.tests.test_jobs import NOBODYS
-from gateway.tests.test_login import assert_problem
-from gateway.tests.test_uploads import TALK, a_file, upload
+from gateway.tests.exchanges import NOBODYS, TALK, a_file, assert_problem, upload
 from pipeline.links import Links
 
 ETAG = f'"{hashlib.sha256(TALK).hexdigest()}"'

@@ -5,11 +5,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from gateway.tests.conftest import Auth, World
-from gateway.tests.test_login import assert_problem
-from gateway.tests.test_uploads import a_file, upload
+from gateway.tests.exchanges import NOBODYS, a_file, assert_problem, upload
 from pipeline.work import Artifact, Result
 
-NOBODYS = "0" * 32
 MALFORMED = ["x", "0" * 31, "0" * 33, "A" * 32, "0" * 31 + "\n", "..", "%00", "é" * 32, "1 OR 1=1", "x" * 5000]
 
 
@@ -137,18 +135,17 @@ PRIVATE = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path"), PRIVATE)
-@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic YTpi", "Token abc", "abc"])
-def test_without_a_token_nothing_is_answered(world: World, method: str, path: str, header: str) -> None:
-    answer = world.client.open(path, method=method, headers={"Authorization": header} if header else {})
-    assert_problem(answer, 401, "unauthorized")
-    assert answer.headers["WWW-Authenticate"] == "Bearer"
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Basic YTpi", "Token abc", "abc", "Basic \xff"])
+def test_without_a_token_nothing_is_answered(world: World, header: str) -> None:
+    for method, path in PRIVATE:
+        answer = world.client.open(path, method=method, headers={"Authorization": header} if header else {})
+        assert_problem(answer, 401, "unauthorized")
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert world.is_untouched()
 
 
-@pytest.mark.parametrize(("method", "path"), PRIVATE)
 @pytest.mark.parametrize("kind", ["expired", "wrongly signed", "changed", "nonsense"])
-def test_a_bad_token_is_refused(world: World, auth_service: Auth, method: str, path: str, kind: str) -> None:
+def test_a_bad_token_is_refused(world: World, auth_service: Auth, kind: str) -> None:
     good = world.ada["Authorization"].split()[1]
     claims, key = jwt.decode(good, options={"verify_signature": False}), auth_service.keys.signing
     header, body, signature = good.split(".")
@@ -160,32 +157,33 @@ def test_a_bad_token_is_refused(world: World, auth_service: Auth, method: str, p
         "changed": ".".join([header, body[:-4] + "AAAA", signature]),
         "nonsense": "nonsense",
     }[kind]
-    answer = world.client.open(path, method=method, headers={"Authorization": f"Bearer {token}"})
-    assert_problem(answer, 401, "token_invalid")
-    assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
+    for method, path in PRIVATE:
+        answer = world.client.open(path, method=method, headers={"Authorization": f"Bearer {token}"})
+        assert_problem(answer, 401, "token_invalid")
+        assert answer.headers["WWW-Authenticate"] == 'Bearer error="invalid_token"'
     assert world.is_untouched()
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "allowed"),
-    [
-        ("GET", "/login", {"POST"}),
-        ("GET", "/upload", {"POST"}),
-        ("PUT", "/upload", {"POST"}),
-        ("POST", "/download", {"GET", "HEAD"}),
-        ("PATCH", "/v1/jobs", {"GET", "HEAD"}),
-        ("PUT", f"/v1/jobs/{NOBODYS}", {"GET", "HEAD", "DELETE"}),
-        ("GET", f"/v1/jobs/{NOBODYS}/cancel", {"POST"}),
-        ("DELETE", "/v1/openapi.json", {"GET", "HEAD"}),
-        ("POST", "/v1/links/x", {"GET", "HEAD"}),
-        ("BREW", "/healthz", {"GET", "HEAD"}),
-        ("POST", "/", {"GET", "HEAD"}),
-    ],
-)
-def test_methods_that_are_not_there_are_named(world: World, method: str, path: str, allowed: set[str]) -> None:
-    answer = world.client.open(path, method=method, headers=world.ada)
-    assert_problem(answer, 405, "method_not_allowed")
-    assert {method.strip() for method in answer.headers["Allow"].split(",")} - {"OPTIONS"} == allowed
+METHODS = [
+    ("GET", "/login", {"POST"}),
+    ("GET", "/upload", {"POST"}),
+    ("PUT", "/upload", {"POST"}),
+    ("POST", "/download", {"GET", "HEAD"}),
+    ("PATCH", "/v1/jobs", {"GET", "HEAD"}),
+    ("PUT", f"/v1/jobs/{NOBODYS}", {"GET", "HEAD", "DELETE"}),
+    ("GET", f"/v1/jobs/{NOBODYS}/cancel", {"POST"}),
+    ("DELETE", "/v1/openapi.json", {"GET", "HEAD"}),
+    ("POST", "/v1/links/x", {"GET", "HEAD"}),
+    ("BREW", "/healthz", {"GET", "HEAD"}),
+    ("POST", "/", {"GET", "HEAD"}),
+]
+
+
+def test_methods_that_are_not_there_are_named(world: World) -> None:
+    for method, path, allowed in METHODS:
+        answer = world.client.open(path, method=method, headers=world.ada)
+        assert_problem(answer, 405, "method_not_allowed")
+        assert {method.strip() for method in answer.headers["Allow"].split(",")} - {"OPTIONS"} == allowed
 
 
 @pytest.mark.parametrize(

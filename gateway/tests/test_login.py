@@ -7,21 +7,12 @@ import jwt
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
 from gateway.app import create_app
 from gateway.auth_client import AuthClient
 from gateway.tests.conftest import ADA, PASSWORD, Auth, World
+from gateway.tests.exchanges import assert_problem
 from gateway.tests.servers import serve
-
-
-def assert_problem(answer: TestResponse, status: int, code: str) -> None:
-    """A problem as RFC 9457 has it, which tells nothing of the inside."""
-    assert answer.status_code == status
-    assert answer.content_type == "application/problem+json"
-    assert (answer.json["status"], answer.json["code"]) == (status, code)
-    for secret in ("Traceback", "/tmp", "sqlite", ".py"):
-        assert secret not in answer.text
 
 
 def test_the_right_password_brings_a_token_as_text(world: World, auth_service: Auth) -> None:

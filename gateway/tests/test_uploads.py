@@ -9,24 +9,12 @@ from werkzeug.test import TestResponse
 
 from gateway.app import create_app
 from gateway.tests.conftest import ADA, LIMIT, World
-from gateway.tests.servers import ROOT
-from gateway.tests.test_login import assert_problem
+from gateway.tests.exchanges import TALK, a_file, assert_problem, upload
 from pipeline.catalog import Base
 from pipeline.dispatch import Dispatcher
 from pipeline.errors import Unavailable
 from pipeline.messages import Message
 from pipeline.queues.memory import MemoryQueue
-
-TALK = (ROOT / "tests/media/talk.mp4").read_bytes()[:200_000]
-File = tuple[io.BytesIO, str] | tuple[io.BytesIO, str, str]
-
-
-def a_file(name: str = "talk.mp4", content: bytes = TALK) -> File:
-    return io.BytesIO(content), name
-
-
-def upload(world: World, data: dict[str, Any], **options: Any) -> TestResponse:
-    return world.client.post("/upload", data=data, content_type="multipart/form-data", headers=world.ada, **options)
 
 
 def test_an_upload_becomes_a_job_that_waits_for_its_first_worker(world: World) -> None:

@@ -1,5 +1,6 @@
 """Real servers, and clients that vanish, stall or send a lot."""
 
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
@@ -11,8 +12,6 @@ import pytest
 from dev.waiting import eventually
 from gateway.tests.conftest import ADA, LINK_KEY, PASSWORD, Auth, World
 from gateway.tests.servers import Gunicorn, dial, gunicorn, read_all, serve, start, upload_head
-from pipeline import database
-from pipeline.catalog import Base
 
 CURL = ["curl", "--silent", "--show-error", "--max-time", "30"]
 STALL = 0.6
@@ -22,13 +21,10 @@ Run = Callable[..., AbstractContextManager[Gunicorn]]
 
 
 @pytest.fixture
-def environment(tmp_path: Path, auth_service: Auth) -> dict[str, str]:
+def environment(tmp_path: Path, empty_catalog: Path, auth_service: Auth) -> dict[str, str]:
     """Settings of a gateway that shares nothing with others."""
-    engine = database.connect(f"sqlite:///{tmp_path}/gunicorn.db")
-    Base.metadata.create_all(engine)
-    engine.dispose()
     return {
-        "SPOOL_DATABASE_URL": f"sqlite:///{tmp_path}/gunicorn.db",
+        "SPOOL_DATABASE_URL": f"sqlite:///{shutil.copy(empty_catalog, tmp_path / 'gunicorn.db')}",
         "SPOOL_BLOB_URL": f"file://{tmp_path}/stored",
         "SPOOL_QUEUE_URL": "memory://",
         "SPOOL_AUTH_URL": auth_service.url,

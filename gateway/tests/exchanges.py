@@ -1,0 +1,31 @@
+"""What tests send to the gateway, and what they expect of its answers."""
+
+import io
+from typing import Any
+
+from werkzeug.test import TestResponse
+
+from gateway.tests.conftest import World
+from gateway.tests.servers import ROOT
+
+NOBODYS = "0" * 32
+"""An id of the right form that nothing has."""
+TALK = (ROOT / "tests/media/talk.mp4").read_bytes()[:200_000]
+File = tuple[io.BytesIO, str] | tuple[io.BytesIO, str, str]
+
+
+def a_file(name: str = "talk.mp4", content: bytes = TALK) -> File:
+    return io.BytesIO(content), name
+
+
+def upload(world: World, data: dict[str, Any], **options: Any) -> TestResponse:
+    return world.client.post("/upload", data=data, content_type="multipart/form-data", headers=world.ada, **options)
+
+
+def assert_problem(answer: TestResponse, status: int, code: str) -> None:
+    """A problem as RFC 9457 has it, which tells nothing of the inside."""
+    assert answer.status_code == status
+    assert answer.content_type == "application/problem+json"
+    assert (answer.json["status"], answer.json["code"]) == (status, code)
+    for secret in ("Traceback", "/tmp", "sqlite", ".py"):
+        assert secret not in answer.text
