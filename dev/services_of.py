@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 
-import notification.worker
 from flask import Flask
 from sqlalchemy import Engine
 
@@ -13,17 +12,18 @@ import auth.tokens
 import auth.users
 import converter.worker
 import gateway.app
+import notification.worker
 import speech.app
 import speech.whisper
 import transcriber.worker
 from dev.kept import SignIn
 from gateway.auth_client import AuthClient
 from gateway.services import Services
-from pipeline import wiring
 from pipeline.blobs import BlobStore
 from pipeline.database import connect
 from pipeline.dispatch import Dispatcher
 from pipeline.jobs import Jobs
+from pipeline.links import links
 from pipeline.settings import Settings
 from pipeline.work import Handler
 
@@ -50,7 +50,7 @@ def gateway_app(settings: Settings, sender: Dispatcher, blobs: BlobStore) -> Fla
     """gateway, on the parts that its workers use too."""
     client = AuthClient(settings.auth_url or "")
     jobs = Jobs(sender.tasks.engine)
-    return gateway.app.create_app(Services(jobs, sender, blobs, client, wiring.links(settings), settings.upload_limit))
+    return gateway.app.create_app(Services(jobs, sender, blobs, client, links(settings), settings.upload_limit))
 
 
 def workers(settings: Settings, catalog: Engine) -> Iterator[Mapping[str, Handler]]:

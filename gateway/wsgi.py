@@ -9,6 +9,7 @@ from gateway.auth_client import AuthClient
 from gateway.services import Services
 from pipeline import telemetry, wiring
 from pipeline.jobs import Jobs
+from pipeline.links import links
 from pipeline.settings import Settings
 
 GIVE_UP = 3
@@ -25,7 +26,7 @@ def _app() -> Flask:
             wiring.dispatcher(settings, catalog, wiring.queue(settings)),
             wiring.blobs(settings),
             AuthClient(settings.auth_url or ""),
-            wiring.links(settings),
+            links(settings),
             settings.upload_limit,
         )
     )

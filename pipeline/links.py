@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from itsdangerous import BadData, URLSafeSerializer
 
+from pipeline.settings import Settings
+
 SALT = "spool.links"
+SHORTEST = 32
 
 
 class BadLink(ValueError):
@@ -15,6 +18,16 @@ class BadLink(ValueError):
 
 class ExpiredLink(BadLink):
     """The link was good once."""
+
+
+def links(settings: Settings) -> "Links":
+    """As the settings say. Raises SystemExit for keys that could be guessed."""
+    keys = settings.link_keys.get_secret_value().split() if settings.link_keys else []
+    if not keys or any(len(key) < SHORTEST for key in keys):
+        raise SystemExit(
+            f"SPOOL_LINK_KEYS: every key needs {SHORTEST} characters or more; `openssl rand -hex 32` makes one"
+        )
+    return Links(keys, settings.link_days * 86400)
 
 
 @dataclass(frozen=True)

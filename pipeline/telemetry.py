@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from socketserver import ThreadingMixIn
 from threading import Thread
-from typing import Any, Self
+from typing import Any, Self, TextIO
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import structlog
@@ -69,8 +69,8 @@ def traceparent() -> str | None:
     return trace
 
 
-def configure(log_format: str, service: str) -> None:
-    """Sends this process's logs to stderr, one event a line, as `json` or `text`, without secrets.
+def configure(log_format: str, service: str, stream: TextIO | None = None) -> None:
+    """Sends this process's logs to `stream`, or stderr, one event a line, as `json` or `text`, without secrets.
 
     Libraries are heard from WARNING on.
     """
@@ -86,9 +86,9 @@ def configure(log_format: str, service: str) -> None:
     structlog.configure(
         processors=[*processors, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(stream or sys.stderr),
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processor=renderer, foreign_pre_chain=processors))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
 

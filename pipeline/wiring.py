@@ -11,7 +11,6 @@ from sqlalchemy import Engine
 from pipeline import database, telemetry
 from pipeline.blobs import BlobStore
 from pipeline.dispatch import Dispatcher
-from pipeline.links import Links
 from pipeline.queues import Queue
 from pipeline.settings import Settings
 from pipeline.tasks import Tasks
@@ -62,21 +61,13 @@ def dispatcher(settings: Settings, catalog: Engine, broker: Queue) -> Dispatcher
     return Dispatcher(tasks, broker, interval=settings.sweep_seconds, lost=settings.lost_seconds)
 
 
-def links(settings: Settings) -> Links:
-    """Raises SystemExit for keys that could be guessed."""
-    keys = settings.link_keys.get_secret_value().split() if settings.link_keys else []
-    if not keys or any(len(key) < 32 for key in keys):
-        raise SystemExit("SPOOL_LINK_KEYS: every key needs 32 characters or more; `openssl rand -hex 32` makes one")
-    return Links(keys, settings.link_days * 86400)
-
-
 def worker(settings: Settings, handlers: Mapping[str, Handler], sender: Dispatcher, store: BlobStore) -> Worker:
     return Worker(handlers, sender.tasks, sender, store, settings.scratch, settings.grace_seconds)
 
 
 def run_worker(service: str, settings: Settings, handlers: Callable[[Settings, Engine], Mapping[str, Handler]]) -> None:
     """Runs one worker of `service` with its sweeper until SIGTERM or SIGINT; then it hands back what it holds."""
-    telemetry.configure(settings, service)
+    telemetry.configure(settings.log_format, service)
     if settings.metrics_port:
         telemetry.serve_metrics(settings.metrics_port)
     catalog, broker, store = engine(settings), queue(settings), blobs(settings)

@@ -86,6 +86,14 @@ class Installation:
         self.services[service] = self._stack.enter_context(process)
         return process
 
+    def mend(self) -> None:
+        """Starts what is down, and waits until every service is ready."""
+        self.mailbox.start()
+        for service in (*self.ports, "converter", "transcriber", "notification"):
+            self.services[service].start()
+        for service, port in self.ports.items():
+            wait_for(f"http://127.0.0.1:{port}/readyz", self.services[service])
+
     def client(self) -> Client:
         return Client(self.url, USER, PASSWORD).sign_in()
 
@@ -100,8 +108,7 @@ class Installation:
             self.web(service)
         for service in ("converter", "transcriber", "notification"):
             self.worker(service)
-        for service, port in self.ports.items():
-            wait_for(f"http://127.0.0.1:{port}/readyz", self.services[service])
+        self.mend()
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -35,6 +35,9 @@ class Process:
         self.child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> Self:
+        """Does nothing while it runs."""
+        if self.child and self.child.poll() is None:
+            return self
         with self.log.open("ab") as log:
             self.child = subprocess.Popen(
                 self.command,
@@ -68,7 +71,7 @@ class Process:
         return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def __enter__(self) -> Self:
-        return self if self.child else self.start()
+        return self.start()
 
     def __exit__(self, *_: object) -> None:
         if self.child and self.child.poll() is None:

@@ -56,7 +56,13 @@ def lecture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def client(installation: Installation) -> Iterator[Client]:
+def client(
+    installation: Installation, mariadb_server: "MariaDB", mongo_server: "Mongo", rabbitmq_server: "RabbitMQ"
+) -> Iterator[Client]:
+    """With everything there, whatever the test before has left behind."""
+    for server in (mariadb_server, mongo_server, rabbitmq_server):
+        server.start()
+    installation.mend()
     found = installation.client()
     yield found
     found.close()
@@ -183,12 +189,12 @@ def test_a_database_that_is_away_is_said_so_and_waited_for(
     job = client.upload(lecture)["id"]
     in_the_middle_of(client, job, "encode")
     mariadb_server.stop()
-    before = set_of_blobs(installation)
+    before = blob_ids(installation)
     for answer in (refused_upload(client), client.http.get(f"/v1/jobs/{job}")):
         assert answer.status_code == 503
         assert int(answer.headers["Retry-After"]) > 0
         assert answer.headers["Content-Type"] == "application/problem+json"
-    assert set_of_blobs(installation) <= before
+    assert blob_ids(installation) <= before
     mariadb_server.start()
     assert whole(client.ended(job), "lecture")
     the_one_mail(lambda: installation.mailbox.about(job))
@@ -232,11 +238,13 @@ def test_a_killed_suite_finishes_its_job_at_the_next_start(embedded: Embedded, l
 
 
 def refused_upload(client: Client) -> httpx.Response:
+    """On a connection of its own: the server closes one whose body it did not read."""
+    url, headers = client.http.base_url.join("/upload"), client.http.headers
     with (MEDIA / "talk.mp4").open("rb") as body:
-        return client.http.post("/upload", files={"file": ("refused.mp4", body)}, timeout=60)
+        return httpx.post(url, files={"file": ("refused.mp4", body)}, headers=headers, timeout=60, trust_env=False)
 
 
-def set_of_blobs(installation: Installation) -> set[str]:
+def blob_ids(installation: Installation) -> set[str]:
     blobs = GridFSBlobs(installation.blobs)
     found = {blob.id for blob in blobs.list()}
     blobs.close()

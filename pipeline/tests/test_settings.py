@@ -22,7 +22,7 @@ def test_what_is_missing_is_said_in_one_line_each() -> None:
 
 def test_what_is_wrong_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPOOL_LEASE_SECONDS", "soon")
-    with pytest.raises(SystemExit, match="SPOOL_LEASE_SECONDS: .*valid number"):
+    with pytest.raises(SystemExit, match=r"SPOOL_LEASE_SECONDS: .*valid number"):
         Settings.load()
 
 
