@@ -44,9 +44,10 @@ def promised(stream: Any, container_seconds: float | None) -> float | None:
     """Seconds of sound that the header promises. A container's length may be that of its pictures, so it counts only without any."""
     if stream.duration:
         return float(stream.duration * stream.time_base)
+    late = float((stream.start_time or 0) * stream.time_base)
     if container_seconds and "DURATION" in stream.metadata:
-        return min(container_seconds, clock(stream.metadata["DURATION"]))
-    return container_seconds if len(stream.container.streams) == 1 else None
+        return min(container_seconds, clock(stream.metadata["DURATION"])) - late
+    return container_seconds - late if container_seconds and len(stream.container.streams) == 1 else None
 
 
 def clock(text: str) -> float:

@@ -1,0 +1,74 @@
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import Interrupted
+from pipeline.ffmpeg import binary
+from pipeline.probe import Probe, Unreadable, probe
+from pipeline.work import Progress
+
+TALK = Path(__file__).parents[2] / "tests" / "media" / "talk.mp4"
+
+
+def make(path: Path, *arguments: str) -> Path:
+    subprocess.run([binary(), "-v", "error", "-nostdin", "-y", *arguments, path], check=True)
+    return path
+
+
+def look(path: Path, deadline: float = 30, progress: Progress = lambda percent: None) -> Probe:
+    return probe(path, deadline=deadline, progress=progress)
+
+
+def test_it_tells_what_a_video_holds() -> None:
+    found = look(TALK)
+    (sound,) = found.sound
+    assert found.duration == sound.duration == pytest.approx(11.0, abs=0.05)
+    assert (sound.index, sound.codec, sound.channels, sound.sample_rate, sound.default) == (1, "aac", 2, 44100, True)
+    assert not found.encrypted
+
+
+@pytest.mark.parametrize("name", ["talk.mov", "talk.mkv", "talk.m4a", "talk.wav", "talk.flac", "talk.avi", "talk.wma"])
+def test_headers_promise_a_length(tmp_path: Path, name: str) -> None:
+    video = ("-c:v", "copy") if name in ("talk.mov", "talk.mkv") else ("-vn",)
+    (sound,) = look(make(tmp_path / name, "-i", str(TALK), *video)).sound
+    assert sound.duration == pytest.approx(11.0, abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["talk.mp3", "talk.aac", "talk.ts", "talk.ogg"])
+def test_a_guessed_length_is_no_promise(tmp_path: Path, name: str) -> None:
+    found = look(make(tmp_path / name, "-i", str(TALK), "-vn"))
+    assert found.sound[0].duration is None
+    assert found.duration == pytest.approx(11.0, abs=0.5)
+
+
+def test_the_length_of_pictures_promises_nothing_about_sound(tmp_path: Path) -> None:
+    (sound,) = look(make(tmp_path / "talk.flv", "-i", str(TALK), "-c", "copy")).sound
+    assert sound.duration is None
+
+
+def test_encrypted_sound_is_seen(tmp_path: Path) -> None:
+    key = ("-encryption_key", "76a6c65c5ea762046bd749a2e632ccbb", "-encryption_kid", "a7e61c373e219033c21091fa607bf3b8")
+    secret = make(tmp_path / "secret.mp4", "-i", str(TALK), "-c", "copy", "-encryption_scheme", "cenc-aes-ctr", *key)
+    assert look(secret).encrypted
+
+
+def test_a_playlist_is_not_followed(tmp_path: Path) -> None:
+    make(tmp_path / "canary.ts", "-i", str(TALK), "-c", "copy")
+    movie = tmp_path / "movie.mp4"
+    movie.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:11\n#EXTINF:11,\ncanary.ts\n#EXT-X-ENDLIST\n")
+    with pytest.raises(Unreadable):
+        look(movie)
+
+
+def test_it_stops_at_its_deadline() -> None:
+    with pytest.raises(Unreadable, match="out of time"):
+        look(TALK, deadline=0.001)
+
+
+def test_it_can_be_interrupted() -> None:
+    def interrupt(percent: float) -> None:
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        look(TALK, progress=interrupt)
