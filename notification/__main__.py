@@ -1,0 +1,10 @@
+"""`python -m notification`: a worker that sends mail."""
+
+from notification.worker import handlers
+from pipeline import wiring
+from pipeline.settings import Settings
+
+if __name__ == "__main__":
+    settings = Settings.load("database_url", "blob_url", "queue_url", "mail_url", "link_keys")
+    wiring.links(settings)  # refuses keys that could be guessed
+    wiring.run_worker("notification", settings, handlers)
