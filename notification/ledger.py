@@ -63,7 +63,7 @@ class Ledger:
     def _move(self, entry: MailEntry, state: State, *also_from: State, sent_at: datetime | None = None) -> bool:
         mine = update(MailRow).where(MailRow.id == entry.id, MailRow.state.in_((entry.state, *also_from)))
         with transaction(self.engine) as session:
-            moved: bool = session.execute(mine.values(state=state, sent_at=sent_at)).rowcount == 1
+            moved: bool = session.execute(mine.values(state=state, sent_at=sent_at)).rowcount == 1  # type: ignore[attr-defined]
         if moved:
             entry.state = state
         return moved

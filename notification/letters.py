@@ -88,9 +88,8 @@ def parse_address(text: str) -> Address:
     """One mail address in ASCII, with or without a name before it. Raises ValueError for anything else."""
     with suppress(IndexError):  # the parser's own, for what ends at the @
         parsed = SMTP.header_factory("To", text)
-        sound = text.isprintable() and not parsed.defects
         match parsed.addresses:
-            case [address] if sound and address.domain and address.addr_spec.isascii():
+            case [Address() as address] if not parsed.defects and address.addr_spec.isascii():
                 return address
     raise ValueError("not a mail address")
 

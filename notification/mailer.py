@@ -93,6 +93,7 @@ def _envelope(smtp: smtplib.SMTP, message: EmailMessage) -> None:
 
 
 def _data(smtp: smtplib.SMTP, message: EmailMessage) -> None:
+    answer: bytes | str
     try:
         code, answer = smtp.data(message.as_bytes())
     except smtplib.SMTPDataError as refusal:  # of the DATA command: nothing of the message went out
