@@ -241,8 +241,8 @@ class RabbitMQConsumer(Consumer):
             return
         try:
             message = Message.decode(body or b"")
-        except ValueError:
-            log.exception("no message, set aside", queue=method.routing_key)
+        except ValueError as error:
+            log.error("not a message, set aside", queue=method.routing_key, cause=str(error))
             channel.basic_reject(method.delivery_tag, requeue=False)
             return
         with self._changed:
