@@ -8,7 +8,7 @@ from auth.app import create_app
 from auth.keys import Keys
 from auth.tokens import Tokens
 from auth.users import Users
-from pipeline import telemetry
+from pipeline import telemetry, web
 from pipeline.database import connect
 from pipeline.settings import Settings
 
@@ -32,4 +32,4 @@ def _keys(path: Path) -> Keys:
         raise SystemExit(f"SPOOL_SIGNING_KEYS: {error}") from None
 
 
-app = build()
+app = web.entry(build)

@@ -29,6 +29,8 @@ HOST = "127.0.0.1"
 JANITOR_SECONDS = 3600
 IDLE_SECONDS = 30
 """How long a connection may say nothing: a client that vanished must not keep a thread."""
+UNREAD_BYTES = 1_000_000
+"""What is left of a body after an answer is read and thrown away up to this much, so that the connection can be used again."""
 
 log = structlog.get_logger()
 
@@ -68,15 +70,15 @@ def running(embedded: EmbeddedSettings, given: Settings) -> Iterator[Suite]:
         stack.enter_context(_folder(folder))
         sign_in = kept.sign_in(folder / "sign-in", embedded.admin_email, _plain(embedded.admin_password))
         settings = _settings(folder, url, given)
-        auth = stack.enter_context(_served("auth", services_of.auth_app(settings, sign_in)))
-        speech = stack.enter_context(_served("speech", services_of.speech_app(settings)))
+        auth = stack.enter_context(served("auth", services_of.auth_app(settings, sign_in)))
+        speech = stack.enter_context(served("speech", services_of.speech_app(settings)))
         settings = settings.model_copy(update={"auth_url": auth, "speech_url": settings.speech_url or f"{speech}/v1"})
         catalog, blobs = wiring.engine(settings), wiring.blobs(settings)
         migrate.upgrade(catalog)
         sender = wiring.dispatcher(settings, catalog, wiring.queue(settings))
         sender.restart()
         stack.enter_context(_working(settings, catalog, sender, blobs))
-        stack.enter_context(_served("gateway", services_of.gateway_app(settings, sender, blobs), embedded.port))
+        stack.enter_context(served("gateway", services_of.gateway_app(settings, sender, blobs), embedded.port))
         yield Suite(url, folder, sign_in)
 
 
@@ -117,10 +119,23 @@ def _settings(folder: Path, url: str, given: Settings) -> Settings:
     )
 
 
+class _Gateway(wsgi.Gateway_10):
+    """Closes a connection whose request was answered before its body was read; cheroot would read all of it into memory."""
+
+    def start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
+    ) -> Callable[[bytes], None]:
+        if getattr(self.req.rfile, "remaining", 0) > UNREAD_BYTES:
+            self.req.close_connection = True
+        write: Callable[[bytes], None] = super().start_response(status, headers, exc_info)
+        return write
+
+
 @contextmanager
-def _served(name: str, app: Any, port: int = 0) -> Iterator[str]:
+def served(name: str, app: Any, port: int = 0) -> Iterator[str]:
     """Serves `app` on `port`, or any free one, and gives its address."""
     server = wsgi.Server((HOST, port), app, numthreads=10, server_name=name, timeout=IDLE_SECONDS, shutdown_timeout=5)
+    server.gateway = _Gateway
     server.error_log = partial(_log_error, name)
     try:
         server.prepare()

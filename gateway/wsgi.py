@@ -1,19 +1,14 @@
-"""`gunicorn -c gateway/gunicorn.conf.py gateway.wsgi:app`"""
-
-import sys
+"""`gunicorn gateway.wsgi:app`"""
 
 from flask import Flask
 
 from gateway.app import create_app
 from gateway.auth_client import AuthClient
 from gateway.services import Services
-from pipeline import telemetry, wiring
+from pipeline import telemetry, web, wiring
 from pipeline.jobs import Jobs
 from pipeline.links import links
 from pipeline.settings import Settings
-
-GIVE_UP = 3
-"""The exit status with which a worker tells gunicorn to stop; after any other it starts the next worker."""
 
 
 def _app() -> Flask:
@@ -32,8 +27,4 @@ def _app() -> Flask:
     )
 
 
-try:
-    app = _app()
-except SystemExit as refusal:
-    print(refusal, file=sys.stderr)  # noqa: T201
-    raise SystemExit(GIVE_UP) from None
+app = web.entry(_app)

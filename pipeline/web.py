@@ -1,5 +1,6 @@
 """What every Flask service answers beside its own routes: health, readiness, metrics, a log line and a trace a request."""
 
+import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from time import perf_counter
@@ -9,6 +10,9 @@ from flask import Flask, Response, g, request
 from prometheus_client import CONTENT_TYPE_LATEST, Histogram, generate_latest
 
 from pipeline import telemetry
+
+GIVE_UP = 3
+"""The exit status of a worker that makes gunicorn stop; after any other it starts the next worker."""
 
 CHECK_SECONDS = 3
 """How long a readiness check may take before its part counts as away."""
@@ -26,6 +30,15 @@ _SECONDS = Histogram(
 )
 
 log = structlog.get_logger()
+
+
+def entry(build: Callable[[], Flask]) -> Flask:
+    """The app of a `wsgi` module. What `build` refuses is printed, and gunicorn told to stop instead of trying for ever."""
+    try:
+        return build()
+    except SystemExit as refusal:
+        print(refusal, file=sys.stderr)  # noqa: T201
+        raise SystemExit(GIVE_UP) from None
 
 
 def instrument(app: Flask, service: str, ready: Ready) -> None:

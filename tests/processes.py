@@ -83,10 +83,8 @@ def python(name: str, *arguments: str, environment: Mapping[str, str], folder: P
 
 
 def gunicorn(service: str, port: int, *, environment: Mapping[str, str], folder: Path) -> Process:
-    command = [str(BIN / "gunicorn"), "--bind", f"127.0.0.1:{port}", "--threads", "8"]
-    if (config := ROOT / service / "gunicorn.conf.py").exists():
-        command += ["--config", str(config)]
-    return Process(service, [*command, f"{service}.wsgi:app"], environment, folder)
+    command = [str(BIN / "gunicorn"), "--bind", f"127.0.0.1:{port}", f"{service}.wsgi:app"]
+    return Process(service, command, environment, folder)
 
 
 def wait_for(url: str, process: Process, timeout: float = 30) -> None:

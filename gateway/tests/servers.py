@@ -61,7 +61,7 @@ def gunicorn(folder: Path, environment: Mapping[str, str], *arguments: str) -> I
 @contextmanager
 def start(environment: Mapping[str, str], *arguments: str, output: Any = subprocess.PIPE) -> Iterator[Any]:
     """A gunicorn process, which is gone at the end of the block."""
-    command = [sys.executable, "-m", "gunicorn", "--config=gateway/gunicorn.conf.py", *arguments, "gateway.wsgi:app"]
+    command = [sys.executable, "-m", "gunicorn", *arguments, "gateway.wsgi:app"]
     base = {name: value for name, value in os.environ.items() if not name.startswith("SPOOL_")}
     process = subprocess.Popen(command, cwd=ROOT, env=base | environment, stdout=output, stderr=subprocess.STDOUT)
     with process:

@@ -1,5 +1,8 @@
-# ruff: noqa: N999 - the name that gunicorn gives it
-"""`gunicorn -c gateway/gunicorn.conf.py gateway.wsgi:app`. One process with threads: metrics are counted per process."""
+
+"""How gunicorn serves gateway, auth and speech: `gunicorn gateway.wsgi:app`.
+
+One process with threads: metrics are counted per process, and a replica more is a process more.
+"""
 
 import socket
 import struct
