@@ -398,3 +398,12 @@ def test_a_blob_deleted_while_read_is_missing(mongo_url: str) -> None:
             source.seek(CHUNK)
             with pytest.raises(BlobMissing):
                 source.read(10)
+
+
+@pytest.mark.servers
+def test_a_damaged_blob_is_never_read_as_a_short_one(mongo_url: str) -> None:
+    with contextlib.closing(GridFSBlobs(mongo_url)) as blobs, MongoClient(mongo_url) as client:
+        put(blobs, "a", bytes(2 * CHUNK))
+        client.get_default_database().fs.chunks.update_one({"files_id": "a", "n": 1}, {"$set": {"data": b"short"}})
+        with pytest.raises(BlobMissing):
+            get(blobs, "a")

@@ -93,9 +93,10 @@ def test_every_message_arrives_once(queue: Queue) -> None:
 
 
 def test_an_acknowledged_message_never_comes_again(queue: Queue) -> None:
-    queue.publish(message())
-    with consuming(queue) as consumer:
-        take_all(consumer, 1)
+    for number in range(20):
+        queue.publish(message(number))
+        with consuming(queue) as consumer:
+            assert take_all(consumer, 1) == [message(number)]
     with consuming(queue) as consumer:
         assert consumer.receive(0.3) is None
     assert queue.depth("extract") == 0
@@ -132,14 +133,27 @@ def test_a_consumer_gets_the_kinds_it_asked_for(queue: Queue) -> None:
 
 
 def test_a_busy_consumer_keeps_nothing_from_an_idle_one(queue: Queue) -> None:
-    with consuming(queue, "extract", "encode") as busy, consuming(queue, "extract", "encode") as idle:
-        queue.publish(message(1))
+    both = ("extract", "encode")
+    sent = [message(number, both[number % 2]) for number in range(1, 9)]
+    with consuming(queue, *both) as busy:
+        assert busy.receive(0.1) is None
+        queue.publish(message(0))
         held = busy.receive(10)
         assert held
-        for number, kind in enumerate(("extract", "encode", "encode", "extract"), 2):
-            queue.publish(message(number, kind))
-        assert len(take_all(idle, 4)) == 4
+        for each in sent:
+            queue.publish(each)
+        eventually(lambda: queue.depth("extract") == queue.depth("encode") == 4)
+        with consuming(queue, *both) as idle:
+            taken = take_all(idle, len(sent))
         busy.ack(held)
+    assert sorted(each.task_id for each in taken) == [each.task_id for each in sent]
+
+
+def test_a_backlog_of_two_kinds_arrives_whole(queue: Queue) -> None:
+    for number in range(40):
+        queue.publish(message(number, ("extract", "encode")[number % 2]))
+    with consuming(queue, "extract", "encode") as consumer:
+        assert len({each.task_id for each in take_all(consumer, 40)}) == 40
 
 
 def test_depth_counts_what_waits_and_not_what_is_worked_on(queue: Queue) -> None:
@@ -235,6 +249,11 @@ class Wire:
     def thaw(self) -> None:
         self._flowing.set()
 
+    def admit_new_ones(self) -> None:
+        """What is frozen stays so."""
+        self._flowing = threading.Event()
+        self._flowing.set()
+
     def refuse(self) -> None:
         self._refusing = True
         self.cut()
@@ -262,12 +281,12 @@ class Wire:
                 self._ends.append(far)
                 self.connections += 1
                 for source, sink in ((near, far), (far, near)):
-                    threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+                    threading.Thread(target=self._pump, args=(source, sink, self._flowing), daemon=True).start()
 
-    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+    def _pump(self, source: socket.socket, sink: socket.socket, flowing: threading.Event) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
-                self._flowing.wait()
+                flowing.wait(30)
                 sink.sendall(data)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_RDWR)
@@ -332,7 +351,8 @@ def test_poison_is_set_aside_and_what_follows_arrives(broker: RabbitMQQueue, cha
             received += take_all(consumer, 1)
         eventually(lambda: not take_waiting(consumer) and broker.depth("dead") == 2)
     assert received == sent
-    _, _, dead = channel.basic_get(topology.DEAD, auto_ack=True)
+    _, properties, dead = channel.basic_get(topology.DEAD, auto_ack=True)
+    assert properties.headers["x-death"][0]["reason"] == "rejected"
     assert (dead or b"") == body
 
 
@@ -409,6 +429,16 @@ def test_while_the_broker_hangs_every_publish_fails_in_time(wired: RabbitMQQueue
     eventually(lambda: _published(wired))
 
 
+@pytest.mark.servers
+def test_a_connection_that_hangs_is_given_up_for_another(wired: RabbitMQQueue, wire: Wire) -> None:
+    wired.ping()
+    wire.freeze()
+    wire.admit_new_ones()
+    with pytest.raises(Unavailable):
+        wired.publish(message())
+    assert seconds(lambda: wired.publish(message())) < 2
+
+
 def _published(queue: Queue) -> bool:
     try:
         queue.publish(message())
@@ -464,14 +494,13 @@ def test_a_channel_the_broker_closed_is_opened_again(wired: RabbitMQQueue, wire:
         acknowledged, other = consumer.receive(10), consumer.receive(10)
         assert acknowledged
         assert other
+        assert consumer.receive(0.2) is None
         consumer.ack(acknowledged)
         consumer.ack(acknowledged)  # an error that closes the channel, like an ack that comes too late
-        eventually(lambda: broker.depth("extract") == 1)
+        assert take_all(consumer, 1) == [other.message]
         consumer.ack(other)
-        again = consumer.receive(20)
-        assert again
-        assert again.message == other.message
-        consumer.ack(again)
+        broker.publish(message(3))
+        assert take_all(consumer, 1) == [message(3)]
     assert broker.depth("extract") == 0
 
 
