@@ -1,4 +1,3 @@
-
 """How gunicorn serves gateway, auth and speech: `gunicorn gateway.wsgi:app`.
 
 One process with threads: metrics are counted per process, and a replica more is a process more.

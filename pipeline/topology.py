@@ -3,7 +3,9 @@
 Messages go through the default exchange straight to the queue of their kind.
 """
 
-KINDS = ("extract", "encode", "transcribe", "deliver")
+from pipeline import flow
+
+KINDS = tuple(flow.STAGES)
 
 DELIVERY_LIMIT = 5
 """How often a message may come back unacknowledged before it is set aside."""

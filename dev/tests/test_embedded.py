@@ -12,7 +12,10 @@ def refuse(_environ: dict[str, Any], start_response: Callable[..., Any]) -> Iter
 
 
 def test_a_refused_upload_is_not_read() -> None:
-    with served("test", refuse) as url, socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1])), 10) as client:
+    with (
+        served("test", refuse) as url,
+        socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1])), 10) as client,
+    ):
         client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n")
         answer = b"".join(iter(lambda: client.recv(4096), b""))
     assert answer.startswith(b"HTTP/1.1 401")

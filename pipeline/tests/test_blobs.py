@@ -354,10 +354,14 @@ def test_a_wrong_url_is_refused_at_once() -> None:
         GridFSBlobs("mongodb://")
 
 
+def mongo(url: str) -> MongoClient[dict[str, Any]]:
+    return MongoClient(url)
+
+
 @pytest.mark.servers
 def test_a_blob_is_a_gridfs_file_to_other_tools(mongo_url: str) -> None:
     data = random.Random(3).randbytes(BATCH + CHUNK + 5)
-    with contextlib.closing(GridFSBlobs(mongo_url)) as blobs, MongoClient(mongo_url) as client:
+    with contextlib.closing(GridFSBlobs(mongo_url)) as blobs, mongo(mongo_url) as client:
         bucket = GridFSBucket(client.get_default_database())
         put(blobs, "ours", data)
         with bucket.open_download_stream("ours") as source:
@@ -402,7 +406,7 @@ def test_a_blob_deleted_while_read_is_missing(mongo_url: str) -> None:
 
 @pytest.mark.servers
 def test_a_damaged_blob_is_never_read_as_a_short_one(mongo_url: str) -> None:
-    with contextlib.closing(GridFSBlobs(mongo_url)) as blobs, MongoClient(mongo_url) as client:
+    with contextlib.closing(GridFSBlobs(mongo_url)) as blobs, mongo(mongo_url) as client:
         put(blobs, "a", bytes(2 * CHUNK))
         client.get_default_database().fs.chunks.update_one({"files_id": "a", "n": 1}, {"$set": {"data": b"short"}})
         with pytest.raises(BlobMissing):

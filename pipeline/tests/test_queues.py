@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -52,7 +53,7 @@ def eventually(check: Callable[[], bool], seconds: float = 20) -> None:
 
 def take_all(consumer: Consumer, count: int) -> list[Message]:
     """Receives and acknowledges `count` messages."""
-    taken = []
+    taken: list[Message] = []
     for _ in range(count):
         delivery = consumer.receive(10)
         assert delivery, f"only {len(taken)} of {count} came"
@@ -447,6 +448,10 @@ def _published(queue: Queue) -> bool:
     return True
 
 
+def came(consumer: Consumer, wanted: Message) -> bool:
+    return wanted in take_waiting(consumer)
+
+
 @pytest.mark.servers
 def test_a_cut_consumer_connects_again_by_itself(wired: RabbitMQQueue, wire: Wire, broker: RabbitMQQueue) -> None:
     with consuming(wired) as consumer:
@@ -454,7 +459,7 @@ def test_a_cut_consumer_connects_again_by_itself(wired: RabbitMQQueue, wire: Wir
         for number in range(3):
             wire.cut()
             broker.publish(message(number))
-            eventually(lambda number=number: message(number) in take_waiting(consumer))
+            eventually(partial(came, consumer, message(number)))
     assert wire.connections >= 4
 
 

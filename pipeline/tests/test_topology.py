@@ -17,7 +17,8 @@ RABBIT = Path(__file__).parents[2] / "rabbit"
 
 @pytest.fixture
 def definitions() -> dict[str, list[dict[str, object]]]:
-    return json.loads((RABBIT / "definitions.json").read_text())
+    found: dict[str, list[dict[str, object]]] = json.loads((RABBIT / "definitions.json").read_text())
+    return found
 
 
 def test_there_is_a_queue_for_each_stage_of_the_flow() -> None:
