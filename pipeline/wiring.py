@@ -1,7 +1,8 @@
 """Picks the adapters by the schemes in the settings. Only `__main__`, `wsgi` and the embedded suite call this."""
 
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 from urllib.parse import unquote, urlsplit
@@ -11,6 +12,7 @@ from sqlalchemy import Engine
 from pipeline import database, telemetry
 from pipeline.blobs import BlobStore
 from pipeline.dispatch import Dispatcher
+from pipeline.errors import Unavailable
 from pipeline.queues import Queue
 from pipeline.settings import Settings
 from pipeline.tasks import Tasks
@@ -20,40 +22,49 @@ from pipeline.worker import Worker
 
 def engine(settings: Settings) -> Engine:
     """The catalog. Raises SystemExit for an address of no known kind."""
-    try:
+    with _clear("DATABASE_URL"):
         return database.connect(settings.database_url or "")
-    except ValueError as error:
-        raise SystemExit(f"SPOOL_DATABASE_URL: {error}") from None
 
 
 def blobs(settings: Settings) -> BlobStore:
-    """The blob store. Raises SystemExit for an address of no known kind."""
+    """The blob store. Raises SystemExit for an address of no known kind, or a folder that cannot be made."""
     parts = urlsplit(settings.blob_url or "")
-    match parts.scheme:
-        case "file":
-            from pipeline.blobs.directory import DirectoryBlobs
+    with _clear("BLOB_URL"):
+        match parts.scheme:
+            case "file":
+                from pipeline.blobs.directory import DirectoryBlobs
 
-            return DirectoryBlobs(Path(unquote(parts.path)))
-        case "mongodb" | "mongodb+srv":
-            from pipeline.blobs.gridfs import GridFSBlobs
+                return DirectoryBlobs(Path(unquote(parts.path)))
+            case "mongodb" | "mongodb+srv":
+                from pipeline.blobs.gridfs import GridFSBlobs
 
-            return GridFSBlobs(settings.blob_url or "")
-    raise SystemExit(f"SPOOL_BLOB_URL: no blob store known by the URL scheme {parts.scheme!r}")
+                return GridFSBlobs(settings.blob_url or "")
+        raise ValueError(f"no blob store known by the URL scheme {parts.scheme!r}")
 
 
 def queue(settings: Settings) -> Queue:
     """The broker. Raises SystemExit for an address of no known kind."""
     scheme = urlsplit(settings.queue_url or "").scheme
-    match scheme:
-        case "memory":
-            from pipeline.queues.memory import MemoryQueue
+    with _clear("QUEUE_URL"):
+        match scheme:
+            case "memory":
+                from pipeline.queues.memory import MemoryQueue
 
-            return MemoryQueue()
-        case "amqp" | "amqps":
-            from pipeline.queues.rabbitmq import RabbitMQQueue
+                return MemoryQueue()
+            case "amqp" | "amqps":
+                from pipeline.queues.rabbitmq import RabbitMQQueue
 
-            return RabbitMQQueue(settings.queue_url or "")
-    raise SystemExit(f"SPOOL_QUEUE_URL: no broker known by the URL scheme {scheme!r}")
+                return RabbitMQQueue(settings.queue_url or "")
+        raise ValueError(f"no broker known by the URL scheme {scheme!r}")
+
+
+@contextmanager
+def _clear(name: str) -> Iterator[None]:
+    """Says which setting is wrong, in one line."""
+    try:
+        yield
+    except (ValueError, Unavailable) as error:
+        raise SystemExit(f"SPOOL_{name}: {error}") from None
 
 
 def dispatcher(settings: Settings, catalog: Engine, broker: Queue) -> Dispatcher:

@@ -1,0 +1,40 @@
+from pathlib import Path
+
+import pytest
+
+from pipeline import wiring
+from pipeline.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("database_url", "postgresql://host/db"),
+        ("database_url", "not a url"),
+        ("blob_url", "s3://bucket"),
+        ("blob_url", "mongodb://:::"),
+        ("blob_url", "file:///dev/null/blobs"),
+        ("queue_url", "redis://host"),
+    ],
+)
+def test_an_address_that_cannot_be_is_said_in_one_line(name: str, value: str) -> None:
+    settings = Settings.model_validate({name: value})
+    make = {"database_url": wiring.engine, "blob_url": wiring.blobs, "queue_url": wiring.queue}[name]
+    with pytest.raises(SystemExit) as refused:
+        make(settings)
+    assert str(refused.value).startswith(f"SPOOL_{name.upper()}: ")
+    assert len(str(refused.value).splitlines()) == 1
+
+
+def test_wiring_connects_to_nothing(tmp_path: Path) -> None:
+    settings = Settings.model_validate(
+        {
+            "database_url": "mysql+mysqldb://u:p@127.0.0.1:1/spool",
+            "blob_url": "mongodb://127.0.0.1:1/spool",
+            "queue_url": "amqp://127.0.0.1:1/",
+        }
+    )
+    broker, store = wiring.queue(settings), wiring.blobs(settings)
+    wiring.dispatcher(settings, wiring.engine(settings), broker)
+    broker.close()
+    store.close()
