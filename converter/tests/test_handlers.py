@@ -87,7 +87,7 @@ def half(path: Path) -> Path:
 
 
 def samples(path: Path) -> int:
-    command = [binary(), "-v", "error", "-nostdin", "-i", path, "-f", "s16le", "-ac", "1", "-"]
+    command = [binary(), "-v", "error", "-nostdin", "-i", str(path), "-f", "s16le", "-ac", "1", "-"]
     return len(subprocess.run(command, check=True, capture_output=True).stdout) // 2
 
 
