@@ -17,25 +17,25 @@ demo: .venv/embedded ## the whole suite on one recording: FILE=talk.mp4, KEEP=1 
 up: .venv/embedded ## start the suite and keep it running: SPOOL_PORT, SPOOL_DATA choose where
 	@$(BIN)/python -m dev up
 
-test: servers .venv/test lint ## everything, on real MariaDB, RabbitMQ and a Mongo server
+test: .venv/test lint ## everything, on real MariaDB, RabbitMQ and a Mongo server
 	$(BIN)/python -m pytest --cov --cov-report=term
 
-test-fast: .venv/test ## what needs no server
+test-fast: .venv/test-fast ## what needs no server
 	$(BIN)/python -m pytest -m "not servers and not slow"
 
 servers: ## install the servers that tests need (Debian or Ubuntu)
 	@dev/install-servers
 
-lint: .venv/test ## ruff, mypy, import contracts
+lint: .venv/test-fast ## ruff, mypy, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: servers .venv/test ## measure the figures of docs/benchmarks.md side by side
+bench: .venv/test ## measure the figures of docs/benchmarks.md side by side
 	$(BIN)/python -m bench
 
-services-up: servers .venv/test ## private MariaDB, RabbitMQ and Mongo server; prints their addresses
+services-up: .venv/test ## private MariaDB, RabbitMQ and Mongo server; prints their addresses
 	@$(BIN)/python -m dev services up
 
 services-down: ## end them
@@ -43,6 +43,7 @@ services-down: ## end them
 
 lock: ## write the lock files, with hashes; UPGRADE=1 chooses new versions (needs uv)
 	$(LOCK) --all-extras --group test -o requirements/test.txt
+	$(LOCK) --extra embedded --extra production --group test -c requirements/test.txt -o requirements/test-fast.txt
 	$(LOCK) --extra embedded -c requirements/test.txt -o requirements/embedded.txt
 	$(LOCK) --all-extras -c requirements/test.txt -o requirements/production.txt
 	uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
@@ -63,6 +64,10 @@ clean: ## remove what was installed and made, but no data
 	@$(INSTALL) -r $<
 	@touch $@
 
-.venv/test: requirements/test.txt | .venv/bin/python servers
+.venv/test-fast: requirements/test-fast.txt | .venv/bin/python
 	@$(INSTALL) -r $<
 	@touch $@ .venv/embedded
+
+.venv/test: requirements/test.txt | .venv/bin/python servers
+	@$(INSTALL) -r $<
+	@touch $@ .venv/test-fast .venv/embedded

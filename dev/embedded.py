@@ -114,7 +114,7 @@ def _settings(folder: Path, url: str, given: Settings) -> Settings:
             "signing_keys": folder / "signing-keys.pem",
             "link_keys": given.link_keys or SecretStr(link_key),
             "scratch": given.scratch or folder / "scratch",
-            "public_url": given.public_url if "public_url" in given.model_fields_set else url,
+            "public_url": given.public_url or url,
         }
     )
 

@@ -13,17 +13,25 @@ class SignIn:
 
 
 def secret(path: Path, fresh: str) -> str:
-    """The secret at `path`, which is made of `fresh` if there is none. Its mode is 0600 from the start, and it is whole or not there."""
+    """The secret at `path`, which is made of `fresh` if there is none."""
     if not path.exists():
-        draft = path.with_suffix(".new")
-        draft.unlink(missing_ok=True)
-        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(fresh)
-        draft.rename(path)
+        write(path, fresh)
     return path.read_text().strip()
 
 
+def write(path: Path, text: str) -> None:
+    """Mode 0600 from the start, and whole or not there."""
+    draft = path.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    draft.rename(path)
+
+
 def sign_in(path: Path, email: str | None, password: str | None) -> SignIn:
-    """The first user, given or made once."""
+    """The first user: what is given now, else what was kept, else made now. It is kept for the next start."""
     kept_email, kept_password = secret(path, f"admin@localhost {secrets.token_urlsafe(12)}\n").split(" ", 1)
-    return SignIn(email or kept_email, password or kept_password)
+    found = SignIn(email or kept_email, password or kept_password)
+    if found != SignIn(kept_email, kept_password):
+        write(path, f"{found.email} {found.password}\n")
+    return found

@@ -21,7 +21,7 @@ def handlers(settings: Settings, catalog: Engine) -> Mapping[str, Handler]:
     """Raises SystemExit, with a line that says why, for a mail server or a sender that cannot be."""
     letters = Letters(
         links(settings),
-        settings.public_url,
+        settings.public_url or "",
         _checked("MAIL_FROM", parse_address, settings.mail_from),
     )
     post = _checked("MAIL_URL", mailer, settings.mail_url or "")

@@ -15,7 +15,7 @@ from pipeline import flow
 from pipeline.catalog import ENDED, ArtifactRow, JobRow, TaskRow
 from pipeline.database import now, transaction
 from pipeline.messages import Message
-from pipeline.tasks import artifact, new_task
+from pipeline.tasks import artifact, artifact_row, new_task
 from pipeline.work import Artifact, NextTask
 
 
@@ -80,7 +80,7 @@ class Jobs:
             state="queued",
         )
         first = new_task(new.id, NextTask(flow.FIRST))
-        original = ArtifactRow(id=uuid4().hex, job_id=new.id, **_columns(new.original))
+        original = artifact_row(new.id, new.original)
         with transaction(self.engine) as session:
             session.add(job)
             session.flush()
@@ -129,18 +129,14 @@ class Jobs:
 
     def artifact(self, owner: str, fid: str) -> Artifact | None:
         """One file by its id, of whatever job of this owner."""
-        mine = (
-            select(ArtifactRow)
-            .join(JobRow)
-            .where(JobRow.owner == owner, ArtifactRow.id == fid, ArtifactRow.kind != "track")
-        )
+        mine = select(ArtifactRow).join(JobRow).where(JobRow.owner == owner, ArtifactRow.id == fid)
         return self._artifact(mine)
 
     def named_artifact(self, owner: str, job_id: str, name: str) -> Artifact | None:
         named = (
             select(ArtifactRow).join(JobRow).where(JobRow.owner == owner, JobRow.id == job_id, ArtifactRow.name == name)
         )
-        return self._artifact(named.where(ArtifactRow.kind != "track"))
+        return self._artifact(named)
 
     def linked_artifact(self, fid: str) -> Artifact | None:
         """One file for whoever holds a signed link to it."""
@@ -148,7 +144,7 @@ class Jobs:
 
     def _artifact(self, wanted: Select[ArtifactRow]) -> Artifact | None:
         with transaction(self.engine) as session:
-            row = session.scalar(wanted)
+            row = session.scalar(wanted.where(ArtifactRow.kind != "track"))
             return artifact(row) if row else None
 
 
@@ -161,17 +157,6 @@ def _jobs(owner: str) -> Select[JobRow]:
 def _cancel_tasks(session: Session, job_id: str) -> None:
     open_tasks = update(TaskRow).where(TaskRow.job_id == job_id, TaskRow.state.not_in(ENDED))
     session.execute(open_tasks.values(state="cancelled", finished_at=now(), lease_until=None))
-
-
-def _columns(made: Artifact) -> dict[str, Any]:
-    return {
-        "name": made.name,
-        "kind": made.kind,
-        "type": made.type,
-        "bytes": made.bytes,
-        "sha256": made.sha256,
-        "blob": made.blob,
-    }
 
 
 def _view(row: JobRow) -> Job:

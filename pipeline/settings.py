@@ -30,8 +30,9 @@ class Settings(BaseSettings):
         description="How mail leaves: `smtp://user:password@host:587?tls=starttls`, `smtps://...:465`, or `file:///folder` for a folder of .eml files.",
     )
     mail_from: str = Field("Spool <spool@localhost>", description="The sender of mails.")
-    public_url: str = Field(
-        "http://127.0.0.1:8080", description="The gateway's address as people reach it; links in mails begin with it."
+    public_url: str | None = Field(
+        None,
+        description="The gateway's address as people reach it, for example `https://spool.example.org`; links in mails begin with it.",
     )
 
     auth_url: str | None = Field(None, description="Where the gateway reaches auth, for example `http://auth:8000`.")

@@ -59,7 +59,7 @@ class Tasks:
         with transaction(self.engine) as session:
             if not _end(session, task, state="done", percent=100):
                 return []
-            session.add_all(_artifact_row(task.job_id, artifact) for artifact in result.artifacts)
+            session.add_all(artifact_row(task.job_id, artifact) for artifact in result.artifacts)
             rows = [new_task(task.job_id, following) for following in result.next]
             session.add_all(rows)
             session.flush()
@@ -179,7 +179,7 @@ def artifact(row: ArtifactRow) -> Artifact:
     return Artifact(row.name, row.kind, row.type, row.bytes, row.sha256, row.blob, row.id)  # type: ignore[arg-type]
 
 
-def _artifact_row(job_id: str, made: Artifact) -> ArtifactRow:
+def artifact_row(job_id: str, made: Artifact) -> ArtifactRow:
     return ArtifactRow(
         id=uuid4().hex,
         job_id=job_id,

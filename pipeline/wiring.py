@@ -81,11 +81,13 @@ def run_worker(service: str, settings: Settings, handlers: Callable[[Settings, E
     telemetry.configure(settings.log_format, service)
     if settings.metrics_port:
         telemetry.serve_metrics(settings.metrics_port)
+    if (settings.queue_url or "").startswith("memory:"):
+        raise SystemExit("SPOOL_QUEUE_URL: memory:// reaches nobody outside this process; name a broker by amqp://")
     catalog, broker, store = engine(settings), queue(settings), blobs(settings)
     sender = dispatcher(settings, catalog, broker)
-    stop = stop_on_signals()
+    handle, stop = handlers(settings, catalog), stop_on_signals()
     Thread(target=sender.run, args=(stop,), name="sweeper", daemon=True).start()
-    worker(settings, handlers(settings, catalog), sender, store).run(stop)
+    worker(settings, handle, sender, store).run(stop)
     broker.close()
     store.close()
 

@@ -26,6 +26,7 @@ def test_an_address_that_cannot_be_is_said_in_one_line(name: str, value: str) ->
     assert len(str(refused.value).splitlines()) == 1
 
 
+@pytest.mark.servers  # they bring the MySQL driver along
 def test_wiring_connects_to_nothing(tmp_path: Path) -> None:
     settings = Settings.model_validate(
         {
@@ -38,3 +39,11 @@ def test_wiring_connects_to_nothing(tmp_path: Path) -> None:
     wiring.dispatcher(settings, wiring.engine(settings), broker)
     broker.close()
     store.close()
+
+
+def test_a_worker_alone_refuses_a_queue_in_memory() -> None:
+    settings = Settings.model_validate(
+        {"database_url": "sqlite:///x", "blob_url": "file:///x", "queue_url": "memory://"}
+    )
+    with pytest.raises(SystemExit, match="SPOOL_QUEUE_URL: memory:// reaches nobody"):
+        wiring.run_worker("converter", settings, lambda *_: {})
