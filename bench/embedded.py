@@ -12,7 +12,7 @@ from bench.media import bare, make_mp4
 from bench.watch import resident
 from dev.waiting import eventually
 from tests.client import Client
-from tests.conftest import Embedded
+from tests.embedded import Embedded
 
 RUNS = 9
 

@@ -37,6 +37,16 @@ class Client:
         job: dict[str, Any] = answer.json()
         return job
 
+    def jobs(self) -> list[dict[str, Any]]:
+        """All of them, page by page."""
+        found: list[dict[str, Any]] = []
+        query: dict[str, Any] | None = {"limit": 50}
+        while query:
+            page = self.http.get("/v1/jobs", params=query).json()
+            found += page["items"]
+            query = {"limit": 50, "cursor": page["next"]} if page["next"] else None
+        return found
+
     def ended(self, job_id: str, timeout: float = 90) -> dict[str, Any]:
         def look() -> dict[str, Any] | None:
             try:

@@ -59,9 +59,10 @@ class Process:
         self.signal(signal.SIGKILL)
         self.wait()
 
-    def stop(self) -> int:
+    def stop(self, within: float = 40) -> int:
+        """Asks it to end, and returns its status. Raises subprocess.TimeoutExpired after `within` seconds."""
         self.signal(signal.SIGTERM)
-        return self.wait()
+        return self.wait(within)
 
     def wait(self, timeout: float = 40) -> int:
         assert self.child

@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.client import Client, names
-from tests.conftest import MEDIA, Embedded, link_opens, plain, the_one_mail
+from tests.embedded import Embedded
 from tests.installation import PASSWORD, USER, Installation
+from tests.reading import link_opens, plain, the_one_mail
+from tests.recordings import MEDIA, UNUSABLE
 
 WORDS = [
     "and",
@@ -81,7 +83,7 @@ def test_curl_gets_an_mp3_and_every_word(story: Story, client: Client, tmp_path:
     assert (tmp_path / "talk.mp3").stat().st_size == mp3["bytes"]
     assert re.findall(r"[a-z]+", client.text(done).lower()) == WORDS
 
-    mail = the_one_mail(lambda: mails(job["id"]))
+    mail = the_one_mail(client, job["id"], lambda: mails(job["id"]))
     assert len(link_opens(mail, "talk.mp3").content) == mp3["bytes"]
 
 
@@ -93,12 +95,14 @@ def test_a_job_is_deleted_with_all_its_files(story: Story, client: Client) -> No
         assert client.http.get("/download", params={"fid": artifact["fid"]}).status_code == 404
 
 
-def test_what_is_no_recording_fails_with_a_reason_and_one_mail(story: Story, client: Client, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("kind", "reason"), UNUSABLE.items())
+def test_what_cannot_be_used_fails_with_a_reason_and_one_mail(
+    kind: str, reason: str, story: Story, client: Client, recordings: Path
+) -> None:
     *_, mails = story
-    noise = tmp_path / "noise.mp4"
-    noise.write_bytes(bytes(range(256)) * 200)
-    failed = client.ended(client.upload(noise)["id"])
+    failed = client.ended(client.upload(recordings / f"{kind}.mp4")["id"])
     assert failed["state"] == "failed"
-    assert "recording" in failed["reason"]
-    mail = the_one_mail(lambda: mails(failed["id"]))
+    assert reason in failed["reason"]
+    assert names(failed) == [f"{kind}.mp4"]
+    mail = the_one_mail(client, failed["id"], lambda: mails(failed["id"]))
     assert failed["reason"] in " ".join(plain(mail).split())

@@ -16,8 +16,9 @@ from pipeline.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 GIVEN = {
-    "SPOOL_QUEUE_URL": "memory://",
+    "SPOOL_QUEUE_URL": "amqp://127.0.0.1:1/",
     "SPOOL_MAIL_URL": "file:///nowhere/mails",
+    "SPOOL_PUBLIC_URL": "http://127.0.0.1:1",
     "SPOOL_LINK_KEYS": "k" * 32,
 }
 

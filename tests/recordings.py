@@ -1,0 +1,53 @@
+"""Recordings that tests send: those of tests/media, and some that cannot be used, made by ffmpeg."""
+
+import subprocess
+from pathlib import Path
+
+import imageio_ffmpeg
+
+MEDIA = Path(__file__).parent / "media"
+UNUSABLE = {
+    "random bytes": "cannot be read as a recording",
+    "no sound": "has no sound",
+    "empty track": "",
+    "cut short": "cut short",
+    "cut at the end": "cannot be read as a recording",
+}
+"""Kinds of files, and what their owner reads."""
+
+
+def make_unusable(folder: Path) -> None:
+    """One file of each kind."""
+    (folder / "random bytes.mp4").write_bytes(bytes(range(256)) * 200)
+    _ffmpeg("-i", MEDIA / "talk.mp4", "-an", "-c", "copy", folder / "no sound.mp4")
+    _ffmpeg(
+        "-f",
+        "lavfi",
+        "-i",
+        "color=size=64x64:duration=1",
+        "-f",
+        "lavfi",
+        "-i",
+        "anullsrc",
+        "-t",
+        "1",
+        "-frames:a",
+        "0",
+        folder / "empty track.mp4",
+    )
+    _ffmpeg("-i", MEDIA / "talk.mp4", "-c", "copy", "-movflags", "faststart", folder / "whole.mp4")
+    whole = (folder / "whole.mp4").read_bytes()
+    (folder / "cut short.mp4").write_bytes(whole[: len(whole) // 2])
+    _ffmpeg("-i", MEDIA / "talk.mp4", "-c", "copy", folder / "index last.mp4")
+    whole = (folder / "index last.mp4").read_bytes()
+    (folder / "cut at the end.mp4").write_bytes(whole[: len(whole) // 2])
+
+
+def make_lecture(path: Path, seconds: int) -> None:
+    """Noise that is long enough to be caught in the middle of its encoding."""
+    noise = f"anoisesrc=color=pink:duration={seconds}:sample_rate=48000:seed=7"
+    _ffmpeg("-f", "lavfi", "-i", noise, "-ac", "2", "-c:a", "aac", "-b:a", "96k", path)
+
+
+def _ffmpeg(*arguments: str | Path) -> None:
+    subprocess.run([imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *arguments], check=True, timeout=120)
