@@ -11,8 +11,8 @@ from pipeline.settings import Settings
 
 worker_class = "gthread"
 workers = 1
-threads = 16
-keepalive = 5
+threads = 48
+keepalive = 75  # longer than clients keep theirs: a connection must not close under a request
 graceful_timeout = 30
 control_socket_disable = True
 

@@ -2,7 +2,6 @@
 
 import sys
 from pathlib import Path
-from threading import Event
 
 from rich.console import Console
 
@@ -27,23 +26,28 @@ def up() -> None:
 
 def demo(file: Path, keep: bool) -> None:
     """Sends `file` through the suite; ends with status 1 and the reason if that does not work out."""
-    console, stop, embedded = Console(), stop_on_signals(), EmbeddedSettings()
+    embedded = EmbeddedSettings()
     embedded.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (embedded.data / "demo.log").open("w") as log:
         telemetry.configure("text", "suite", log)
-        _demonstrate(file, keep, console, stop, embedded)
+        with running(embedded, Settings.load()) as suite:
+            _demonstrate(suite, file)
+            if keep:
+                stop = stop_on_signals()
+                _introduce(suite)
+                stop.wait()
 
 
-def _demonstrate(file: Path, keep: bool, console: Console, stop: Event, embedded: EmbeddedSettings) -> None:
-    with running(embedded, Settings.load()) as suite:
-        try:
-            Demo(suite.url, suite.mails, OUT, console).run(file, suite.sign_in.email, suite.sign_in.password)
-        except DemoFailed as error:
-            console.print(f"[red]✗[/] {error}")
-            sys.exit(1)
-        if keep:
-            _introduce(suite)
-            stop.wait()
+def _demonstrate(suite: Suite, file: Path) -> None:
+    console = Console()
+    try:
+        Demo(suite, OUT, console).run(file)
+    except DemoFailed as error:
+        console.print(f"[red]✗[/] {error}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        console.print("Stopped; the recording goes on at the next start.")
+        sys.exit(130)
 
 
 def _introduce(suite: Suite) -> None:

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from rich.table import Table
 from rich.text import Text
 
+from dev.embedded import Suite
 from dev.waiting import eventually
 
 STAGES = ("upload", "extract", "encode", "transcribe", "deliver")
@@ -30,16 +31,17 @@ class DemoFailed(Exception):
 
 
 class Demo:
-    """`url` is the gateway's, `mails` the folder its mails go to, `out` where results are written."""
+    """`out` is where results are written."""
 
-    def __init__(self, url: str, mails: Path, out: Path, console: Console) -> None:
-        self.mails, self.out, self.console = mails, out, console
-        self.client = httpx.Client(base_url=url, timeout=httpx.Timeout(30, read=600), trust_env=False)
+    def __init__(self, suite: Suite, out: Path, console: Console) -> None:
+        self.mails, self.sign_in, self.out, self.console = suite.mails, suite.sign_in, out, console
+        self.client = httpx.Client(base_url=suite.url, timeout=httpx.Timeout(30, read=600), trust_env=False)
         self.seconds: dict[str, float] = {}
 
-    def run(self, file: Path, user: str, password: str) -> None:
+    def run(self, file: Path) -> None:
         """Raises DemoFailed."""
-        self._sign_in(user, password)
+        self._sign_in()
+        self.console.print(f"Signed in as [bold]{self.sign_in.email}[/]")
         with _bars(self.console) as bars:
             shown = {stage: bars.add_task(stage, total=100, start=stage == "upload") for stage in STAGES}
             job = self._upload(file, bars, shown["upload"])
@@ -49,11 +51,10 @@ class Demo:
             raise DemoFailed(job["reason"] or f"The job is {job['state']}.")
         self._show(job, mail)
 
-    def _sign_in(self, user: str, password: str) -> None:
-        answer = self.client.post("/login", auth=(user, password))
+    def _sign_in(self) -> None:
+        answer = self.client.post("/login", auth=(self.sign_in.email, self.sign_in.password))
         _check(answer)
         self.client.headers["Authorization"] = f"Bearer {answer.text}"
-        self.console.print(f"Signed in as [bold]{user}[/]")
 
     def _upload(self, file: Path, bars: Progress, bar: TaskID) -> dict[str, Any]:
         began = time.monotonic()
@@ -76,6 +77,9 @@ class Demo:
         deadline = time.monotonic() + JOB_SECONDS
         while time.monotonic() < deadline:
             answer = self.client.get(f"/v1/jobs/{job_id}")
+            if answer.status_code == 401:
+                self._sign_in()  # a token is good for a quarter of an hour
+                continue
             _check(answer)
             yield answer.json()
             time.sleep(POLL_SECONDS)
@@ -89,7 +93,7 @@ class Demo:
         assert mail is not None
         bars.update(bar, completed=100)
         bars.stop_task(bar)
-        finished = self.client.get(f"/v1/jobs/{job['id']}").json()
+        finished = next(self._states(job["id"]))
         self.seconds |= {
             stage["name"]: stage["seconds"] for stage in finished["stages"] if stage["seconds"] is not None
         }

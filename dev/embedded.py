@@ -1,8 +1,8 @@
 """The whole suite in one process: every service, with a directory for MongoDB, SQLite for MySQL, memory for RabbitMQ."""
 
-import errno
 import fcntl
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -27,6 +27,9 @@ from pipeline.settings import Settings
 
 HOST = "127.0.0.1"
 JANITOR_SECONDS = 3600
+THREADS = 48
+"""Each takes a connection, also one that says nothing for IDLE_SECONDS."""
+
 IDLE_SECONDS = 30
 """How long a connection may say nothing: a client that vanished must not keep a thread."""
 UNREAD_BYTES = 1_000_000
@@ -91,6 +94,7 @@ def _folder(folder: Path) -> Iterator[None]:
     """The data folder, for one suite at a time."""
     for name in (".", "mails", "blobs", "scratch"):
         (folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)  # one that was there may have been open to others
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -98,7 +102,14 @@ def _folder(folder: Path) -> Iterator[None]:
             raise SystemExit(
                 f"A suite is running in {folder} already. Stop it, or choose a folder: SPOOL_DATA=..."
             ) from None
+        _empty(folder / "scratch")
         yield
+
+
+def _empty(folder: Path) -> None:
+    """Removes what a suite that was killed had in work; recordings that were deleted must not live on there."""
+    for path in folder.glob("spool-*"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _settings(folder: Path, url: str, given: Settings) -> Settings:
@@ -134,13 +145,17 @@ class _Gateway(wsgi.Gateway_10):
 @contextmanager
 def served(name: str, app: Any, port: int = 0) -> Iterator[str]:
     """Serves `app` on `port`, or any free one, and gives its address."""
-    server = wsgi.Server((HOST, port), app, numthreads=10, server_name=name, timeout=IDLE_SECONDS, shutdown_timeout=5)
+    server = wsgi.Server(
+        (HOST, port), app, numthreads=THREADS, server_name=name, timeout=IDLE_SECONDS, shutdown_timeout=5
+    )
     server.gateway = _Gateway
     server.error_log = partial(_log_error, name)
     try:
         server.prepare()
-    except OSError as error:
-        raise SystemExit(f"Port {port} cannot be used: {_cause(error)}. Choose another: SPOOL_PORT=...") from None
+    except OSError:
+        raise SystemExit(
+            f"Port {port} cannot be used; another program may listen there. Choose one: SPOOL_PORT=..."
+        ) from None
     thread = Thread(target=server.serve, name=name, daemon=True)
     thread.start()
     try:
@@ -148,10 +163,6 @@ def served(name: str, app: Any, port: int = 0) -> Iterator[str]:
     finally:
         server.stop()
         thread.join(10)
-
-
-def _cause(error: OSError) -> str:
-    return "another program listens there" if error.errno == errno.EADDRINUSE else str(error)
 
 
 def _log_error(name: str, message: str = "", level: int = 20, traceback: bool = False) -> None:

@@ -12,6 +12,7 @@ from gateway.access import identity
 from gateway.api import FILE, private_routes
 from gateway.services import services
 from pipeline.blobs import CHUNK, BlobMissing
+from pipeline.names import safe_name
 from pipeline.problems import Problem
 from pipeline.work import Artifact
 
@@ -60,6 +61,5 @@ def _one_range() -> bool:
 def _attachment(name: str) -> str:
     """Content-Disposition, RFC 6266: the name, and one in ASCII for clients that know no other."""
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().strip()
-    if not plain or plain.startswith("."):
-        plain = f"recording{plain}"
+    plain = safe_name(f"recording{plain}" if plain.startswith(".") else plain)
     return f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name, safe='')}"

@@ -1,5 +1,6 @@
 """Sends tasks to their workers: at once when they are made, and again when a message was lost or a worker died."""
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from threading import Event
@@ -39,9 +40,10 @@ class Dispatcher:
         except Unavailable as error:
             log.warning("message will be sent twice", cause=str(error))
 
-    def sweep(self) -> None:
+    def sweep(self, *, lapse: bool = True) -> None:
         """Sends what nobody has a message for. Raises `Unavailable` if catalog or broker are away."""
-        self.send(self.tasks.lapse())
+        if lapse:
+            self.send(self.tasks.lapse())
         self.send(self.tasks.unpublished(self.interval))
         for kind in flow.STAGES:
             self._send_lost(kind)
@@ -60,11 +62,16 @@ class Dispatcher:
             self.send(stale)
 
     def run(self, stop: Event) -> None:
-        """Sweeps until told to stop. Any number of sweepers may run: a message sent twice finds its row taken."""
+        """Sweeps until told to stop. Any number of sweepers may run: a message sent twice finds its row taken.
+
+        Leases lapse only when the catalog has answered for a whole one: before, live workers had no chance to renew theirs.
+        """
+        answering = time.monotonic()
         while not stop.wait(self.interval):
             try:
-                self.sweep()
+                self.sweep(lapse=time.monotonic() - answering >= self.tasks.lease)
             except Unavailable as error:
+                answering = time.monotonic()
                 log.warning("sweep put off", cause=str(error))
             except Exception:
                 log.exception("sweep failed")

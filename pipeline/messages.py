@@ -14,6 +14,8 @@ class Message(BaseModel):
     task_id: str = Field(pattern=r"^[0-9a-f]{32}$")
     job_id: str = Field(pattern=r"^[0-9a-f]{32}$")
     kind: str = Field(min_length=1, max_length=20)
+    attempt: int = 0
+    """How many attempts there had been when the message was made."""
     trace: str | None = None
 
     def encode(self) -> bytes:

@@ -2,6 +2,8 @@
 
 import re
 import unicodedata
+from collections.abc import Container
+from itertools import chain, count
 
 LONGEST = 150
 """Bytes of UTF-8 that a name may have before its extension; file systems stop at 255."""
@@ -19,13 +21,13 @@ def safe_name(name: str) -> str:
 
     Never empty, no separators, quotes, control or invisible characters, no dot or dash in front; the extension stays.
     """
-    base, extension = _split(_clean(_SEPARATORS.split(name)[-1]))
+    base, extension = _split(_clean(name))
     return base + extension
 
 
 def stem(name: str) -> str:
     """Returns the safe name without its extension."""
-    return _split(_clean(_SEPARATORS.split(name)[-1]))[0]
+    return _split(_clean(name))[0]
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -37,8 +39,10 @@ def _split(name: str) -> tuple[str, str]:
 
 def _clean(name: str) -> str:
     # Twice: some characters are normalised into quotes, and what is removed can leave letters to be composed.
-    kept = "".join(map(_kept, unicodedata.normalize("NFC", name)))
-    return unicodedata.normalize("NFC", " ".join(kept.split())).lstrip(" .-" + _JOINERS).rstrip(" .")
+    # Compatibility forms first: a full-width slash or quote must be met as what others will make of it.
+    last = _SEPARATORS.split(unicodedata.normalize("NFKC", name))[-1]
+    kept = "".join(map(_kept, last))
+    return unicodedata.normalize("NFKC", " ".join(kept.split())).lstrip(" .-" + _JOINERS).rstrip(" .")
 
 
 def _kept(character: str) -> str:
@@ -46,3 +50,10 @@ def _kept(character: str) -> str:
         return " "
     invisible = unicodedata.category(character).startswith("C") and character not in _JOINERS
     return "" if invisible or character in _FORBIDDEN else character
+
+
+def free_name(name: str, taken: Container[str]) -> str:
+    """`name`, or the first of `name (1)`, `name (2)`, ... before its extension that is not taken."""
+    base, dot, extension = name.rpartition(".")
+    numbered = (f"{base} ({number}){dot}{extension}" if base else f"{name} ({number})" for number in count(1))
+    return next(free for free in chain([name], numbered) if free not in taken)

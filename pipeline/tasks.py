@@ -5,7 +5,7 @@ Every method raises `Unavailable` when the catalog is away. Those that make task
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -16,6 +16,7 @@ from pipeline import flow
 from pipeline.catalog import ENDED, ArtifactRow, JobRow, TaskRow
 from pipeline.database import now, transaction
 from pipeline.messages import Message
+from pipeline.names import free_name
 from pipeline.work import Artifact, NextTask, Result, Task
 
 MAX_LAPSES = 3
@@ -34,9 +35,12 @@ class Tasks:
     patience: float = 86400
 
     def claim(self, task_id: str, worker: str) -> Task | None:
-        """Takes a queued task that is due, under a lease. None if there is none: done, cancelled, deleted or taken."""
+        """Takes a queued task under a lease. None if there is none: done, cancelled, deleted or taken.
+
+        A message that comes before its time is as good as one in time: clocks of machines differ.
+        """
         with transaction(self.engine) as session:
-            row = _locked(session, TaskRow.id == task_id, TaskRow.state == "queued", TaskRow.due_at <= now())
+            row = _locked(session, TaskRow.id == task_id, TaskRow.state == "queued")
             if row is None:
                 return None
             row.state, row.worker, row.attempt, row.percent = "running", worker, row.attempt + 1, 0
@@ -59,7 +63,7 @@ class Tasks:
         with transaction(self.engine) as session:
             if not _end(session, task, state="done", percent=100):
                 return []
-            session.add_all(artifact_row(task.job_id, artifact) for artifact in result.artifacts)
+            _add_artifacts(session, task.job_id, result.artifacts)
             rows = [new_task(task.job_id, following) for following in result.next]
             session.add_all(rows)
             session.flush()
@@ -123,10 +127,11 @@ class Tasks:
         return self._waiting(TaskRow.kind == kind, TaskRow.published_at <= _ago(seconds), TaskRow.due_at <= now())
 
     def published(self, messages: Sequence[Message]) -> None:
-        """Notes that the broker has confirmed the messages."""
+        """Notes that the broker has confirmed the messages, unless their tasks have gone on meanwhile."""
         with transaction(self.engine) as session:
-            ids = [message.task_id for message in messages]
-            session.execute(update(TaskRow).where(TaskRow.id.in_(ids)).values(published_at=now()))
+            for message in messages:
+                same = TaskRow.id == message.task_id, TaskRow.attempt == message.attempt, TaskRow.state == "queued"
+                session.execute(update(TaskRow).where(*same).values(published_at=now()))
 
     def forget_messages(self) -> None:
         """For a broker that has forgotten everything, and workers that are all gone: every open task waits for a message."""
@@ -177,6 +182,15 @@ def settle(session: Session, job_id: str) -> list[TaskRow]:
 
 def artifact(row: ArtifactRow) -> Artifact:
     return Artifact(row.name, row.kind, row.type, row.bytes, row.sha256, row.blob, row.id)  # type: ignore[arg-type]
+
+
+def _add_artifacts(session: Session, job_id: str, made: Sequence[Artifact]) -> None:
+    """Under names that are free: an MP3 of an MP3 must not bear its name."""
+    taken = set(session.scalars(select(ArtifactRow.name).where(ArtifactRow.job_id == job_id)))
+    for artifact in made:
+        name = free_name(artifact.name, taken)
+        taken.add(name)
+        session.add(artifact_row(job_id, replace(artifact, name=name)))
 
 
 def artifact_row(job_id: str, made: Artifact) -> ArtifactRow:
@@ -250,7 +264,9 @@ def _ago(seconds: float) -> datetime:
 
 
 def _messages(trace: str | None, rows: Iterable[TaskRow]) -> list[Message]:
-    return [Message(task_id=row.id, job_id=row.job_id, kind=row.kind, trace=trace) for row in rows]
+    return [
+        Message(task_id=row.id, job_id=row.job_id, kind=row.kind, attempt=row.attempt or 0, trace=trace) for row in rows
+    ]
 
 
 def count_waiting(engine: Engine, kind: str) -> int:

@@ -17,7 +17,7 @@ from pipeline.blobs import BlobMissing, BlobStore
 from pipeline.dispatch import Dispatcher
 from pipeline.errors import Interrupted, Reject, Retry, Unavailable
 from pipeline.messages import Message
-from pipeline.queues import Consumer, Delivery
+from pipeline.queues import Delivery
 from pipeline.tasks import Tasks
 from pipeline.work import Handler, Result, Task
 
@@ -88,19 +88,25 @@ class Worker:
         try:
             while not stop.is_set():
                 if delivery := consumer.receive(BEAT):
-                    self._serve(consumer, delivery, stop)
+                    self._serve(delivery, stop)
+                    consumer.ack(delivery)
         except Unavailable:
             log.warning("stopped while the catalog was away; the lease will lapse")
         finally:
             consumer.close()
 
-    def _serve(self, consumer: Consumer, delivery: Delivery, stop: Event) -> None:
+    def _serve(self, delivery: Delivery, stop: Event) -> None:
+        """Whatever goes wrong with one task must not end the loop: its lease lapses, and it is tried again so often and no more."""
         message = delivery.message
         with structlog.contextvars.bound_contextvars(job=message.job_id, task=message.task_id, trace=message.trace):
-            task = self._patiently(lambda: self.tasks.claim(message.task_id, self.name), stop)
-            if task is not None:
-                self._attempt(task, stop)
-            consumer.ack(delivery)
+            try:
+                task = self._patiently(lambda: self.tasks.claim(message.task_id, self.name), stop)
+                if task is not None:
+                    self._attempt(task, stop)
+            except Unavailable:
+                raise
+            except Exception:
+                log.exception("task left to lapse")
 
     def _attempt(self, task: Task, stop: Event) -> None:
         began = time.monotonic()

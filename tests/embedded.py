@@ -21,7 +21,7 @@ class Embedded:
         return self
 
     def client(self) -> Client:
-        email, password = (self.data / "sign-in").read_text().split()
+        email, password = (self.data / "sign-in").read_text().strip().split(" ", 1)
         return Client(self.url, email, password).sign_in()
 
     def mails(self) -> list[str]:

@@ -17,7 +17,8 @@ UNUSABLE = {
 
 
 def make_unusable(folder: Path) -> None:
-    """One file of each kind."""
+    """One file of each kind, and an MP3 that is fine."""
+    _ffmpeg("-i", MEDIA / "jfk.flac", folder / "talk.mp3")
     (folder / "random bytes.mp4").write_bytes(bytes(range(256)) * 200)
     _ffmpeg("-i", MEDIA / "talk.mp4", "-an", "-c", "copy", folder / "no sound.mp4")
     _ffmpeg(

@@ -106,3 +106,9 @@ def test_what_cannot_be_used_fails_with_a_reason_and_one_mail(
     assert names(failed) == [f"{kind}.mp4"]
     mail = the_one_mail(client, failed["id"], lambda: mails(failed["id"]))
     assert failed["reason"] in " ".join(plain(mail).split())
+
+
+def test_an_mp3_becomes_an_mp3(story: Story, client: Client, recordings: Path) -> None:
+    done = client.ended(client.upload(recordings / "talk.mp3")["id"])
+    assert (done["state"], done["reason"]) == ("done", None)
+    assert names(done) == ["talk (1).mp3", "talk.json", "talk.mp3", "talk.srt", "talk.txt", "talk.vtt"]

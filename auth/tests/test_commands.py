@@ -11,6 +11,7 @@ from auth.__main__ import main
 from auth.keys import Keys
 from auth.users import Users, WrongPassword
 from pipeline.database import connect
+from pipeline.web import GIVE_UP
 
 
 @pytest.fixture
@@ -124,7 +125,7 @@ def test_the_service_refuses_to_start_with_one_line_that_says_why(
     keys.ensure(tmp_path / "keys.pem")
     fine = {"SPOOL_AUTH_DATABASE_URL": "sqlite:///x.db", "SPOOL_SIGNING_KEYS": str(tmp_path / "keys.pem")}
     done = load_service(**{**fine, **changed})
-    assert done.returncode == 1
+    assert done.returncode == GIVE_UP
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
     assert "secret" not in done.stderr

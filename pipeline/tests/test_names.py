@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.names import LONGEST, safe_name, stem
+from pipeline.names import LONGEST, free_name, safe_name, stem
 
 awkward = st.text(st.one_of(st.characters(), st.sampled_from("./\\\"'` -\n\u200d\u202eé́")), max_size=400)
 
@@ -62,3 +62,22 @@ def test_whatever_comes_in_a_safe_name_comes_out(name: str) -> None:
     assert safe == safe.strip()
     assert safe_name(safe) == safe
     assert safe.startswith(stem(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("\uff0e\uff0e\uff0f\uff0e\uff0e\uff0fetc.mp4", "etc.mp4"),
+        ("a\uff3cb.mp4", "b.mp4"),
+        ("say \uff02x\uff02.mp4", "say x.mp4"),
+        ("\u2100.mp4", "c.mp4"),
+    ],
+)
+def test_wide_forms_are_met_as_what_they_stand_for(name: str, safe: str) -> None:
+    assert safe_name(name) == safe
+
+
+def test_a_name_that_is_taken_gets_a_number() -> None:
+    assert free_name("a.mp3", set()) == "a.mp3"
+    assert free_name("a.mp3", {"a.mp3", "a (1).mp3"}) == "a (2).mp3"
+    assert free_name("a", {"a"}) == "a (1)"

@@ -148,7 +148,6 @@ def test_a_retried_task_waits_for_its_time(catalog: Engine) -> None:
     tasks = Tasks(catalog)
     _, message = a_job(catalog)
     tasks.retry(claimed(tasks, message), "away", delay=3600)
-    assert tasks.claim(message.task_id, "worker") is None
     assert tasks.unpublished(0) == []
 
 
@@ -156,8 +155,28 @@ def test_a_retried_task_comes_due(catalog: Engine) -> None:
     tasks = Tasks(catalog)
     _, message = a_job(catalog)
     tasks.retry(claimed(tasks, message), "away", delay=0)
-    assert tasks.unpublished(0) == [message]
+    assert [again.task_id for again in tasks.unpublished(0)] == [message.task_id]
     assert claimed(tasks, message).attempt == 2
+
+
+def test_a_confirmation_that_comes_late_does_not_hide_a_retry(catalog: Engine) -> None:
+    tasks = Tasks(catalog)
+    _, message = a_job(catalog)
+    tasks.retry(claimed(tasks, message), "away", delay=0)
+    tasks.published([message])
+    assert [again.task_id for again in tasks.unpublished(0)] == [message.task_id]
+
+
+def test_results_get_names_that_are_free(catalog: Engine) -> None:
+    tasks = Tasks(catalog)
+    job, message = a_job(catalog, title="talk.mp3")
+    tasks.finish(claimed(tasks, message), Result([an_artifact("talk.mp3", "audio", blob="made")]))
+    found = Jobs(catalog).get(OWNER, job.id)
+    assert found is not None
+    assert [(artifact.name, artifact.kind) for artifact in found.artifacts] == [
+        ("talk (1).mp3", "audio"),
+        ("talk.mp3", "original"),
+    ]
 
 
 def test_patience_ends(catalog: Engine) -> None:
@@ -173,7 +192,7 @@ def test_patience_ends(catalog: Engine) -> None:
 def test_a_task_handed_back_is_free_at_once(catalog: Engine) -> None:
     tasks = Tasks(catalog)
     _, message = a_job(catalog)
-    assert tasks.hand_back(claimed(tasks, message)) == [message]
+    assert [again.task_id for again in tasks.hand_back(claimed(tasks, message))] == [message.task_id]
     assert claimed(tasks, message).attempt == 2
 
 

@@ -206,3 +206,18 @@ def test_a_message_for_nothing_is_forgotten(flow: Flow, sender: Dispatcher, tmp_
         eventually(lambda: sender.queue.depth("extract") == 0)
     assert flow.calls == []
     assert sender.queue.depth("extract") == 0
+
+
+def test_a_result_that_cannot_be_committed_does_not_end_the_worker(
+    flow: Flow, sender: Dispatcher, tmp_path: Path
+) -> None:
+    flow.acts["extract"] = lambda *_: Result(next=[NextTask("extract")])
+    bad, _ = a_job(sender.tasks.engine)
+    with working(flow, sender, tmp_path):
+        sender.send(sender.tasks.unpublished(0))
+        eventually(lambda: flow.calls == ["extract"])
+        flow.acts["extract"] = lambda *_: Result()
+        good, message = a_job(sender.tasks.engine)
+        sender.send([message])
+        assert ended(sender, good).state == "done"
+    assert Jobs(sender.tasks.engine).get(OWNER, bad.id).state == "running"  # type: ignore[union-attr]

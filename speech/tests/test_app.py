@@ -11,6 +11,7 @@ import pytest
 from flask import Flask
 from openai import APIStatusError, AuthenticationError, BadRequestError, NotFoundError, OpenAI, RateLimitError
 
+from pipeline.web import GIVE_UP
 from speech.app import create_app
 from speech.model import Speech, Wishes
 from speech.tests.conftest import Connect
@@ -174,6 +175,6 @@ def test_a_model_that_is_not_there_stops_the_start_with_one_line(tmp_path: Path)
     env = {"SPOOL_SPEECH_MODEL": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
     code = [sys.executable, "-c", "import speech.wsgi"]
     done = subprocess.run(code, capture_output=True, text=True, timeout=60, env=env, check=False)
-    assert done.returncode == 1
+    assert done.returncode == GIVE_UP
     assert done.stderr.startswith("SPOOL_SPEECH_MODEL: ")
     assert len(done.stderr.splitlines()) == 1
