@@ -92,7 +92,8 @@ def _long(installation: Installation, recording: Path, target: Path) -> Figure:
 
 def _until_mp3_and_gone(installation: Installation, recording: Path) -> float:
     client = installation.client()
-    seconds = until_mp3(client, recording, interval=0.1)
+    job, seconds = until_mp3(client, recording, interval=0.1)
+    client.http.delete(f"/v1/jobs/{job}").raise_for_status()  # nobody is there to transcribe it
     client.close()
     return seconds
 

@@ -225,6 +225,7 @@ def test_a_killed_suite_finishes_its_job_at_the_next_start(embedded: Embedded, l
     embedded.start()
     assert whole(client.ended(job), "lecture")
     the_one_mail(client, job, lambda: [mail for mail in embedded.mails() if job in mail])
+    client.close()
 
 
 def outlast(installation: Installation) -> None:
