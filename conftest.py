@@ -124,3 +124,21 @@ def mongo_url(new_mongo: Callable[[], str]) -> str:
 def rabbitmq_url(new_virtual_host: Callable[[], str]) -> str:
     """The URL of an empty RabbitMQ virtual host."""
     return new_virtual_host()
+
+
+SLOW = (
+    "tests/",
+    "speech/tests/",
+    "converter/tests/",
+    "auth/tests/test_commands.py",
+    "gateway/tests/test_wire.py",
+    "notification/tests/test_worker.py",
+    "pipeline/tests/test_probe.py",
+)
+"""Where tests start whole suites, load the model or convert for long: not for the minute of `make test-fast`."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    for item in items:
+        if str(item.path.relative_to(config.rootpath)).startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
