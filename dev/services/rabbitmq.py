@@ -65,10 +65,6 @@ class RabbitMQ(Server):
     def url(self) -> str:
         return f"amqp://guest:guest@127.0.0.1:{self.port}/%2F"
 
-    def virtual_host(self, name: str) -> str:
-        """Makes an empty virtual host and returns its URL."""
-        return create_virtual_host(self.url, name)
-
     def prepare(self) -> None:
         if self._epmd is None:
             epmd = ["epmd", "-address", "127.0.0.1", "-port", str(self.epmd_port)]

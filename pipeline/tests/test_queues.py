@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pika
 import pytest
 
+from dev.waiting import eventually
 from pipeline import topology
 from pipeline.errors import Unavailable
 from pipeline.messages import Message
@@ -42,13 +43,6 @@ def message(number: int = 0, kind: str = "extract", trace: str | None = None) ->
 def consuming(queue: Queue, *kinds: str) -> Iterator[Consumer]:
     with contextlib.closing(queue.consumer(kinds or ("extract",))) as consumer:
         yield consumer
-
-
-def eventually(check: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < deadline, "it did not become true in time"
-        threading.Event().wait(0.02)
 
 
 def take_all(consumer: Consumer, count: int) -> list[Message]:
