@@ -8,7 +8,7 @@ from typing import IO
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.sansio.multipart import NEED_DATA, Data, Epilogue, Event, Field, File, MultipartDecoder
 
-from gateway.sniff import HEAD, plainly_not_media
+from pipeline.sniff import HEAD, plainly_not_media
 from pipeline.blobs import CHUNK, Writer
 from pipeline.problems import Problem
 

@@ -5,6 +5,14 @@ class Unavailable(Exception):
     """A back end (catalog, blob store, broker) cannot be reached now; the same call may work later."""
 
 
+class Full(Unavailable):
+    """A store has no room for what should be written."""
+
+
+class Busy(Exception):
+    """Somebody else is writing this; the same call may work once they have ended."""
+
+
 class Retry(Exception):
     """A task cannot be done now; it is tried again after `delay` seconds, or after the usual backoff."""
 

@@ -1,7 +1,8 @@
 """The one table that says what follows what.
 
-    upload -> extract -> encode ------\\
-                    \\--> transcribe --> deliver
+    upload --\\
+    fetch ----> extract -> encode ------\\
+                     \\--> transcribe --> deliver
 
 `deliver` waits for everything else of its job, and runs also when something failed: people hear of that too.
 """
@@ -18,12 +19,14 @@ class Stage:
 
 
 STAGES = {
+    "fetch": Stage(("extract",), 10),
     "extract": Stage(("encode", "transcribe"), 5),
     "encode": Stage((), 35),
     "transcribe": Stage((), 60),
     "deliver": Stage((), 0),
 }
 FIRST = "extract"
+"""What an upload begins with; a job by address begins with `fetch`."""
 LAST = "deliver"
 
 

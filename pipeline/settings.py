@@ -48,6 +48,38 @@ class Settings(BaseSettings):
     link_days: int = Field(7, gt=0, description="How long a link in a mail is good for.")
 
     upload_limit: int = Field(20 * 2**30, gt=0, description="The largest upload, in bytes.")
+    upload_hours: float = Field(
+        24, gt=0, description="How long an unfinished resumable upload is kept after its last byte came."
+    )
+    free_bytes: int = Field(
+        2**30, ge=0, description="Room that stays free in the blob store: uploads that would take it get 507."
+    )
+    cors_origins: str = Field(
+        "", description="Origins whose pages may use the API from a browser, separated by spaces, or `*` for all."
+    )
+    quota_stored_bytes: int | None = Field(None, gt=0, description="Bytes that each user may keep; no limit if unset.")
+    quota_day_bytes: int | None = Field(
+        None, gt=0, description="Bytes that each user may upload a day (UTC); no limit if unset."
+    )
+    quota_jobs: int | None = Field(
+        None, gt=0, description="Jobs of each user that may be unfinished at a time; no limit if unset."
+    )
+    quota_month_minutes: int | None = Field(
+        None,
+        gt=0,
+        description="Minutes of recordings that each user may have worked on a month (UTC); no limit if unset.",
+    )
+    keep_original_days: int | None = Field(
+        None, gt=0, description="After how many days the uploaded file of a finished job is removed; never if unset."
+    )
+    keep_result_days: int | None = Field(
+        None, gt=0, description="After how many days a finished job is removed with all it made; never if unset."
+    )
+    fetch_seconds: float = Field(3600, gt=0, description="How long fetching a recording by its address may take.")
+    fetch_networks: str = Field(
+        "",
+        description="Networks that recordings may be fetched from beside the public internet, separated by spaces, for example `10.1.0.0/16`.",
+    )
     stall_seconds: float = Field(
         30, gt=0, description="How long a client may be silent in the middle of a request or a download."
     )

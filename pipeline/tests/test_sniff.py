@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.sniff import HEAD, plainly_not_media
+from pipeline.sniff import HEAD, plainly_not_media
 from gateway.tests.servers import ROOT
 
 

@@ -1,0 +1,1 @@
+"""Bytes from elsewhere: recordings fetched by their address."""
