@@ -47,7 +47,8 @@ def extract(task: Task, blobs: BlobStore, folder: Path, progress: Progress) -> R
     _check_length(seconds, chosen.duration)
     track = _keep(task, blobs, folder / "track.mka", "track", "track.mka", "audio/x-matroska")
     args = {"duration": seconds}
-    return Result([track], [NextTask("encode", args=args), NextTask("transcribe", args=args)])
+    wanted = ["encode", *(["transcribe"] if task.options.transcribe else [])]
+    return Result([track], [NextTask(kind, args=args) for kind in wanted], seconds=seconds)
 
 
 def encode(task: Task, blobs: BlobStore, folder: Path, progress: Progress, *, bitrate_kbit: int) -> Result:

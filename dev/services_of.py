@@ -15,10 +15,12 @@ import gateway.app
 import notification.worker
 import speech.app
 import speech.whisper
+import sync.worker
 import transcriber.worker
 from dev.kept import SignIn
 from gateway.auth_client import AuthClient
 from gateway.services import Services
+from pipeline.accounts import Accounts, defaults
 from pipeline.blobs import BlobStore
 from pipeline.database import connect
 from pipeline.dispatch import Dispatcher
@@ -49,11 +51,13 @@ def speech_app(settings: Settings) -> Flask:
 def gateway_app(settings: Settings, sender: Dispatcher, blobs: BlobStore) -> Flask:
     """gateway, on the parts that its workers use too."""
     client = AuthClient(settings.auth_url or "")
-    jobs = Jobs(sender.tasks.engine)
-    return gateway.app.create_app(Services(jobs, sender, blobs, client, links(settings), settings.upload_limit))
+    catalog = sender.tasks.engine
+    accounts = Accounts(catalog, defaults(settings))
+    parts = Jobs(catalog), sender, blobs, client, links(settings), accounts
+    return gateway.app.create_app(Services(*parts, settings.upload_limit, settings.free_bytes))
 
 
 def workers(settings: Settings, catalog: Engine) -> Iterator[Mapping[str, Handler]]:
     """What each worker service handles."""
-    for service in (converter.worker, transcriber.worker, notification.worker):
+    for service in (sync.worker, converter.worker, transcriber.worker, notification.worker):
         yield service.handlers(settings, catalog)

@@ -15,6 +15,8 @@ SECURITY_SCHEMES: dict[str, Any] = {
 }
 
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
+BODY: dict[str, Any] = {"required": True, "content": {"application/octet-stream": _BINARY}}
+"""A body that is a file."""
 FILE: dict[int, Any] = {
     200: {"description": "The file.", "content": {"*/*": _BINARY}},
     206: {"description": "The part of the file that `Range` asks for.", "content": {"*/*": _BINARY}},
@@ -33,6 +35,26 @@ class Problem(BaseModel):
     status: int
     code: str = Field(description="Stays the same over versions; programs go by it.")
     detail: str | None = None
+
+
+def form_of(fields: type[BaseModel]) -> dict[str, Any]:
+    """A body that is a form: a file, and `fields` beside it."""
+    properties = {"file": _BINARY["schema"], **_properties(fields)}
+    form = {"type": "object", "properties": properties, "required": ["file"]}
+    return {"required": True, "content": {"multipart/form-data": {"schema": form}}}
+
+
+def query_of(fields: type[BaseModel]) -> list[dict[str, Any]]:
+    """`fields` as parameters of a query; lists are written with commas."""
+    return [
+        {"name": name, "in": "query", "schema": schema, "style": "form", "explode": False}
+        for name, schema in _properties(fields).items()
+    ]
+
+
+def _properties(fields: type[BaseModel]) -> dict[str, Any]:
+    found: dict[str, Any] = fields.model_json_schema()["properties"]
+    return found
 
 
 def routes(name: str, statuses: Sequence[int]) -> APIBlueprint:

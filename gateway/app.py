@@ -41,7 +41,7 @@ def create_app(services: Services) -> OpenAPI:
 
 def _refuse(error: ValidationError) -> Response:
     """An id of the wrong form was never given out, so it is answered like one that is not there."""
-    if any(mistake["type"] == "string_pattern_mismatch" for mistake in error.errors()):
+    if any(mistake["loc"][0] in ("id", "fid") and mistake["type"] != "missing" for mistake in error.errors()):
         raise Problem("not_found")
     first = error.errors()[0]
     raise Problem("invalid", f"{first['loc'][0]}: {first['msg']}")

@@ -5,18 +5,18 @@ from typing import Any
 import structlog
 from flask import Response
 
-from gateway import models
+from gateway import intake, models
 from gateway.access import identity
 from gateway.api import FILE, private_routes
+from gateway.archive import ARCHIVE, send_archive
 from gateway.downloads import send
 from gateway.services import services
-from pipeline.errors import Unavailable
-from pipeline.jobs import BadCursor, Job
+from pipeline.jobs import BadCursor, Job, Settled
 from pipeline.problems import Problem
 
 log = structlog.get_logger()
 
-api = private_routes("jobs", [404, 422, 503])
+api = private_routes("jobs", [404, 409, 413, 422, 429, 503, 507])
 
 
 @api.get("/v1/jobs", summary="List jobs, newest first", responses={200: models.JobList})
@@ -26,6 +26,14 @@ def list_jobs(query: models.ListQuery) -> dict[str, Any]:
     except BadCursor:
         raise Problem("invalid", "The cursor is not one of ours.") from None
     return models.JobList(items=[models.Job.of(job) for job in page], next=cursor).model_dump(mode="json")
+
+
+@api.post("/v1/jobs", summary="Fetch a recording by its address", responses={202: models.Job})
+def create_job(body: models.Address) -> tuple[dict[str, Any], int, dict[str, str]]:
+    """The answer comes at once; fetching is the job's first stage."""
+    intake.admit(None)
+    job = intake.accept_address(str(body.url), body.options())
+    return _answer(job), 202, {"Location": f"/v1/jobs/{job.id}"}
 
 
 @api.get("/v1/jobs/<id>", summary="Look at a job", responses={200: models.Job})
@@ -39,22 +47,36 @@ def cancel_job(path: models.JobPath) -> dict[str, Any]:
     return _answer(services().jobs.cancel(identity().owner, path.id))
 
 
+@api.post("/v1/jobs/<id>/retry", summary="Run a failed job again", responses={202: models.Job})
+def retry_job(path: models.JobPath) -> tuple[dict[str, Any], int]:
+    """From the stage that failed; what was made stays. A cancelled job goes on where it was."""
+    try:
+        found = services().jobs.retry(identity().owner, path.id)
+    except Settled as error:
+        raise Problem("conflict", str(error)) from None
+    if found is None:
+        raise Problem("not_found")
+    job, messages = found
+    services().dispatcher.send(messages)
+    return _answer(job), 202
+
+
 @api.delete("/v1/jobs/<id>", summary="Delete a job and its files", responses={204: None})
 def delete_job(path: models.JobPath) -> tuple[str, int]:
-    blobs = services().jobs.delete(identity().owner, path.id)
-    if blobs is None:
+    if not services().jobs.delete(identity().owner, path.id):
         raise Problem("not_found")
-    try:
-        for blob in blobs:
-            services().blobs.delete(blob)
-    except Unavailable as error:
-        log.warning("blobs left to the janitor", cause=str(error))
+    services().removals.try_now()
     return "", 204
 
 
 @api.get("/v1/jobs/<id>/artifacts/<name>", summary="Download a file of a job", responses=FILE)
 def get_artifact(path: models.ArtifactPath) -> Response:
     return send(services().jobs.named_artifact(identity().owner, path.id, path.name))
+
+
+@api.get("/v1/jobs/<id>/archive", summary="Download all files of a job as one zip", responses=ARCHIVE)
+def get_archive(path: models.JobPath) -> Response:
+    return send_archive(services().jobs.get(identity().owner, path.id))
 
 
 def _answer(job: Job | None) -> dict[str, Any]:

@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Literal, Self
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl
 
 from pipeline import jobs, work
+from pipeline.options import Options
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 
@@ -54,10 +55,24 @@ class Job(Answer):
     finished_at: datetime | None
     artifacts: list[Artifact]
     stages: list[Stage]
+    seconds: float | None = Field(description="How long the recording is, once that is known.")
+    reused: bool = Field(description="All of it was there already, made of the same bytes with the same options.")
+    options: Options
 
     @classmethod
     def of(cls, job: jobs.Job) -> Self:
         return cls.model_validate({**vars(job), "artifacts": [Artifact.of(job.id, found) for found in job.artifacts]})
+
+
+class Address(Options):
+    """A recording to fetch, and what is wanted of it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    url: HttpUrl = Field(description="Where it is, http or https; private addresses are not fetched from.")
+
+    def options(self) -> Options:
+        return Options.model_validate(self.model_dump(exclude={"url"}, exclude_unset=True))
 
 
 class JobList(Answer):
@@ -80,6 +95,14 @@ class LinkPath(BaseModel):
 class ListQuery(BaseModel):
     limit: int = Field(50, ge=1, le=200)
     cursor: str | None = None
+
+
+class FilePath(BaseModel):
+    name: str = Field(description="What the file is called.")
+
+
+class WaitQuery(BaseModel):
+    wait: float = Field(0, ge=0, le=60, description="Seconds to wait for the job to end, before the answer is given.")
 
 
 class FileQuery(BaseModel):

@@ -1,17 +1,18 @@
 """The one file of a multipart body (RFC 7578), passed on piece by piece: neither memory nor a temporary file holds it."""
 
-import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO
 
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.sansio.multipart import NEED_DATA, Data, Epilogue, Event, Field, File, MultipartDecoder
 
-from pipeline.sniff import HEAD, plainly_not_media
-from pipeline.blobs import CHUNK, Writer
+from gateway.receiving import Receiver
+from pipeline.blobs import CHUNK
 from pipeline.problems import Problem
 
+LONGEST_FIELD = 4096
+"""Bytes of a text that are looked at; what is longer is no option of ours."""
 PARTS = 100
 """How many parts a body may have."""
 OVERHEAD = CHUNK
@@ -22,68 +23,59 @@ MORE, PADDING = 65536, 16
 """Bytes read to complete a delimiter, and bytes that its line may have after the boundary."""
 
 
-class Upload:
-    """Takes the events of a body, in order; the file's bytes go to `target`. Both methods raise `Problem`.
+class Form:
+    """Takes the events of a body, in order; the one file's bytes go to `receiver`. Both methods raise `Problem`.
 
-    `name` is what the client calls the file; `bytes` and `sha256` describe what has come of it so far.
+    `name` is what the client calls the file, `fields` are the texts beside it.
     """
 
-    def __init__(self, target: Writer, limit: int) -> None:
+    def __init__(self, receiver: Receiver) -> None:
         self.name = ""
-        self.bytes = 0
-        self._target = target
-        self._limit = limit
-        self._digest = hashlib.sha256()
-        self._head = b""
-        self._in_file = False
-
-    @property
-    def sha256(self) -> str:
-        return self._digest.hexdigest()
+        self.fields: dict[str, list[str]] = {}
+        self._receiver = receiver
+        self._write: Callable[[bytes], None] | None = None
+        self._text = bytearray()
 
     def take(self, event: Event) -> None:
         match event:
             case File(filename=name) if name:  # a browser sends an empty name for a file that was not chosen
                 self._begin(name)
-            case File() | Field():
-                self._in_file = False
-            case Data(data=data) if self._in_file:
+            case File():
+                self._write = None
+            case Field(name=name):
+                self._text, self._write = bytearray(), self._add_text
+                self._field = name or ""
+            case Data(data=data, more_data=more) if self._write:
                 self._write(data)
+                if not more and self._write == self._add_text:
+                    self.fields.setdefault(self._field, []).append(self._text.decode(errors="replace"))
 
     def end(self) -> None:
         if not self.name:
             raise Problem("file_missing")
-        if not self.bytes:
-            raise Problem("file_empty")
-        if plainly_not_media(self._head):
-            raise Problem("file_not_media")
+        self._receiver.end()
 
     def _begin(self, name: str) -> None:
         if self.name:
             raise Problem("files_too_many")
-        self.name, self._in_file = name, True
+        self.name, self._write = name, self._receiver.write
 
-    def _write(self, data: bytes) -> None:
-        self.bytes += len(data)
-        if self.bytes > self._limit:
-            raise Problem("too_large")
-        self._head += data[: HEAD - len(self._head)]
-        self._digest.update(data)
-        self._target.write(data)
+    def _add_text(self, data: bytes) -> None:
+        self._text += data[: LONGEST_FIELD - len(self._text)]
 
 
-def receive(body: IO[bytes], boundary: bytes, target: Writer, limit: int) -> Upload:
-    """Reads `body` to its end and writes its one file, of at most `limit` bytes, to `target`.
+def receive(body: IO[bytes], boundary: bytes, receiver: Receiver) -> Form:
+    """Reads `body` to its end, and its one file into `receiver`.
 
     Raises `Problem` unless it holds exactly one, werkzeug's HTTPException if the client goes away or sends too much.
     """
-    upload = Upload(target, limit)
+    form = Form(receiver)
     decoder = MultipartDecoder(boundary, max_form_memory_size=2 * LONGEST, max_parts=PARTS)
     for piece in _pieces(body, b"--" + boundary):
         for event in _decode(decoder, piece):
-            upload.take(event)
-    upload.end()
-    return upload
+            form.take(event)
+    form.end()
+    return form
 
 
 def _pieces(body: IO[bytes], delimiter: bytes) -> Iterator[bytes]:

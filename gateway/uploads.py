@@ -1,39 +1,67 @@
-"""POST /upload: one file becomes a job."""
+"""One request, one file, one job: `/upload` as a form, `/v1/files/{name}` as it is."""
 
-import mimetypes
-from contextlib import suppress
 from typing import Any
-from uuid import uuid4
 
 from flask import request
 
-from gateway import models, multipart
-from gateway.access import identity
-from gateway.api import private_routes
+from gateway import api as described
+from gateway import intake, models, multipart, receiving
 from gateway.services import services
-from pipeline import database, telemetry
-from pipeline.errors import Unavailable
-from pipeline.jobs import Job, NewJob
-from pipeline.names import safe_name
+from pipeline.jobs import Job
+from pipeline.options import Options
 from pipeline.problems import Problem
-from pipeline.work import Artifact
 
-api = private_routes("uploads", [400, 413, 415, 422, 503])
+Answer = tuple[dict[str, Any], int, dict[str, str]]
 
-_FILE = {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}, "required": ["file"]}
-_BODY = {"required": True, "content": {"multipart/form-data": {"schema": _FILE}}}
+api = described.private_routes("uploads", [400, 413, 415, 422, 429, 503, 507])
 
 
 @api.post(
-    "/upload", summary="Upload a recording", responses={202: models.Job}, openapi_extensions={"requestBody": _BODY}
+    "/upload",
+    summary="Upload a recording as a form",
+    responses={202: models.Job},
+    openapi_extensions={"requestBody": described.form_of(Options)},
 )
-def upload() -> tuple[dict[str, Any], int, dict[str, str]]:
-    """Takes exactly one file, in a field of any name. The answer comes once file and job are safe; `Location` is the job."""
+def upload() -> Answer:
+    """Takes exactly one file, in a field of any name; options are fields beside it.
+
+    The answer comes once file and job are safe; `Location` is the job.
+    """
     boundary = _boundary()
+    length = request.content_length
+    intake.admit(None if length is None else max(0, length - multipart.OVERHEAD))
     request.max_content_length = services().upload_limit + multipart.OVERHEAD
-    database.ping(services().jobs.engine)  # before the bytes are on their way: they would be for nothing
-    job_id = uuid4().hex
-    job = _create(job_id, _store(f"{job_id}-upload-0-0-original", boundary))
+    blob = intake.new_blob()
+    with services().blobs.create(blob) as target:
+        receiver = receiving.Receiver(target, services().upload_limit)
+        form = multipart.receive(request.stream, boundary, receiver)
+        wanted = intake.read_options(_flat(form.fields))
+    return accepted(intake.accept(intake.original(form.name, receiver.bytes, receiver.sha256, blob), wanted))
+
+
+@api.put(
+    "/v1/files/<name>",
+    summary="Upload a recording as it is",
+    responses={202: models.Job},
+    openapi_extensions={"requestBody": described.BODY, "parameters": described.query_of(Options)},
+)
+def put_file(path: models.FilePath) -> Answer:
+    """The body is the file, options are in the query. `Content-Digest` and `Repr-Digest` (RFC 9530) are checked."""
+    return _receive(path.name)
+
+
+@api.post(
+    "/v1/files/<name>",
+    summary="Upload a recording as it is, by POST",
+    responses={202: models.Job},
+    openapi_extensions={"requestBody": described.BODY, "parameters": described.query_of(Options)},
+)
+def post_file(path: models.FilePath) -> Answer:
+    """The same as PUT: every upload is a job of its own."""
+    return _receive(path.name)
+
+
+def accepted(job: Job) -> Answer:
     return models.Job.of(job).model_dump(mode="json"), 202, {"Location": f"/v1/jobs/{job.id}"}
 
 
@@ -46,33 +74,20 @@ def _boundary() -> bytes:
     return boundary.encode()
 
 
-def _store(blob_id: str, boundary: bytes) -> Artifact:
-    with services().blobs.create(blob_id) as target:
-        received = multipart.receive(request.stream, boundary, target, services().upload_limit)
-    name = safe_name(received.name)
-    return Artifact(name, "original", _media_type(name), received.bytes, received.sha256, blob_id)
+def _receive(name: str) -> Answer:
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        raise Problem("media_type", "The body is the file itself, without a Content-Encoding.")
+    wanted = intake.read_options(_flat(request.args.to_dict(flat=False)), strict=True)
+    expected = receiving.expected_digests(request.headers.get("Content-Digest"), request.headers.get("Repr-Digest"))
+    intake.admit(request.content_length)
+    request.max_content_length = services().upload_limit
+    blob = intake.new_blob()
+    with services().blobs.create(blob) as target:
+        receiver = receiving.Receiver(target, services().upload_limit, expected)
+        receiving.receive(request.stream, receiver)
+    return accepted(intake.accept(intake.original(name, receiver.bytes, receiver.sha256, blob), wanted))
 
 
-def _media_type(name: str) -> str:
-    """By the extension; what is neither audio nor video by it, is bytes to us."""
-    guessed = mimetypes.guess_type(name)[0] or ""
-    return guessed if guessed.startswith(("audio/", "video/")) else "application/octet-stream"
-
-
-def _create(job_id: str, original: Artifact) -> Job:
-    who = identity()
-    new = NewJob(who.owner, original.name, original, notify=who.email, trace=telemetry.traceparent(), id=job_id)
-    try:
-        job, messages = services().jobs.create(new)
-    except Unavailable:
-        _undo(new)
-        raise
-    services().dispatcher.send(messages)
-    return job
-
-
-def _undo(new: NewJob) -> None:
-    """Leaves neither row nor blob. While it is unknown whether the row was committed, the blob stays; the janitor sees to it."""
-    with suppress(Unavailable):
-        services().jobs.delete(new.owner, new.id)
-        services().blobs.delete(new.original.blob)
+def _flat(given: dict[str, list[str]]) -> dict[str, Any]:
+    """What is given once is a value, what is given more often a list."""
+    return {name: values[0] if len(values) == 1 else values for name, values in given.items()}

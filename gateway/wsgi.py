@@ -6,6 +6,7 @@ from gateway.app import create_app
 from gateway.auth_client import AuthClient
 from gateway.services import Services
 from pipeline import telemetry, web, wiring
+from pipeline.accounts import Accounts, defaults
 from pipeline.jobs import Jobs
 from pipeline.links import links
 from pipeline.settings import Settings
@@ -22,7 +23,9 @@ def _app() -> Flask:
             wiring.blobs(settings),
             AuthClient(settings.auth_url or ""),
             links(settings),
+            Accounts(catalog, defaults(settings)),
             settings.upload_limit,
+            settings.free_bytes,
         )
     )
 

@@ -24,10 +24,9 @@ def deliver(
 
     Raises Retry while the server cannot take the mail, Reject if it refuses to.
     """
-    if task.notify is None:
-        return Result()
-    address = _address(task.notify)
-    entry = ledger.begin(task.job_id, task.notify, message_id(task.job_id, task.notify, letters.sender.domain))
+    given = str(task.args["address"])
+    address = _address(given)
+    entry = ledger.begin(task, given, message_id(task.id, given, letters.sender.domain))
     match entry.state:
         case "new":
             message = letters.write(task, address, entry.message_id, blobs)

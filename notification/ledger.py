@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from pipeline.catalog import MailRow
 from pipeline.database import now, transaction
 from pipeline.errors import Interrupted
+from pipeline.work import Task
 
 State = Literal["new", "sending", "sent", "refused", "unclear"]
 
@@ -31,12 +32,13 @@ class Ledger:
 
     engine: Engine
 
-    def begin(self, job_id: str, address: str, message_id: str) -> MailEntry:
+    def begin(self, task: Task, address: str, message_id: str) -> MailEntry:
         """Records the mail, or finds it recorded. Raises Interrupted if its job is gone."""
         with suppress(IntegrityError), transaction(self.engine) as session:
-            session.add(MailRow(id=uuid4().hex, job_id=job_id, address=address, message_id=message_id))
+            mail = {"task_id": task.id, "job_id": task.job_id, "address": address, "message_id": message_id}
+            session.add(MailRow(id=uuid4().hex, **mail))
         with transaction(self.engine) as session:
-            row = session.scalar(select(MailRow).where(MailRow.job_id == job_id, MailRow.address == address))
+            row = session.scalar(select(MailRow).where(MailRow.task_id == task.id))
         if row is None:
             raise Interrupted
         return MailEntry(row.id, row.message_id, row.state)  # type: ignore[arg-type]

@@ -79,9 +79,9 @@ class Letters:
         return f"{self.public_url.rstrip('/')}/v1/links/{self.links.sign(made.id)}"
 
 
-def message_id(job_id: str, address: str, domain: str) -> str:
+def message_id(task_id: str, address: str, domain: str) -> str:
     """The same for every attempt, so that a mail which does arrive twice is seen to be one. RFC 5322, 3.6.4."""
-    return f"<{job_id}.{hashlib.sha256(address.encode()).hexdigest()[:16]}@{domain}>"
+    return f"<{task_id}.{hashlib.sha256(address.encode()).hexdigest()[:16]}@{domain}>"
 
 
 def parse_address(text: str) -> Address:

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import uuid4
 
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -25,20 +26,32 @@ class Base(DeclarativeBase):
 
 
 class JobRow(Base):
-    """What a user asked for: one upload."""
+    """What a user asked for: one recording. `changed_at` moves with everything that its owner could see change."""
 
     __tablename__ = "jobs"
-    __table_args__ = (Index(None, "owner", "created_at", "id"), MYSQL_TABLE)
+    __table_args__ = (
+        Index(None, "owner", "created_at", "id"),
+        Index(None, "owner", "changed_at"),
+        Index(None, "owner", "sha256"),
+        Index(None, "state", "finished_at"),
+        MYSQL_TABLE,
+    )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     owner: Mapped[str] = mapped_column(String(64))
     title: Mapped[str] = mapped_column(String(300))
     state: Mapped[str] = mapped_column(String(10), default="queued")
     reason: Mapped[str | None] = mapped_column(Text)
-    notify: Mapped[str | None] = mapped_column(String(320))
     options: Mapped[dict[str, Any]]
+    recipe: Mapped[str | None] = mapped_column(String(64))
+    """`Options.recipe`, and of the original bytes the SHA-256: what a twin is found by."""
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    reused: Mapped[bool] = mapped_column(default=False)
+    seconds: Mapped[float | None]
+    """Of the recording."""
     trace: Mapped[str | None] = mapped_column(String(55))
     created_at: Mapped[datetime] = mapped_column(default=now)
+    changed_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
     finished_at: Mapped[datetime | None]
 
     tasks: Mapped[list["TaskRow"]] = relationship(order_by="TaskRow.created_at", passive_deletes=True)
@@ -95,12 +108,13 @@ class ArtifactRow(Base):
 
 
 class MailRow(Base):
-    """One mail about a job to an address, recorded before it is sent."""
+    """The mail of one task, recorded before it is sent."""
 
     __tablename__ = "mails"
-    __table_args__ = (UniqueConstraint("job_id", "address"), MYSQL_TABLE)
+    __table_args__ = (UniqueConstraint("task_id"), Index(None, "job_id"), MYSQL_TABLE)
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    task_id: Mapped[str] = mapped_column(String(32))
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     address: Mapped[str] = mapped_column(String(320))
     message_id: Mapped[str] = mapped_column(String(200))
@@ -108,3 +122,92 @@ class MailRow(Base):
     """new, sending, sent, refused, or unclear: sent, but the answer was lost."""
     created_at: Mapped[datetime] = mapped_column(default=now)
     sent_at: Mapped[datetime | None]
+
+
+class LinkRow(Base):
+    """A link that its owner made: to one file, or to a whole job if `artifact_id` is empty. Without the row it opens nothing."""
+
+    __tablename__ = "links"
+    __table_args__ = (MYSQL_TABLE,)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    artifact_id: Mapped[str | None] = mapped_column(ForeignKey("artifacts.id", ondelete="CASCADE"))
+    downloads: Mapped[int | None]
+    """How many it is good for."""
+    used: Mapped[int] = mapped_column(default=0)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    expires_at: Mapped[datetime]
+
+
+class UploadRow(Base):
+    """A resumable upload (tus 1.0): its bytes up to `offset` are durable in `blob`."""
+
+    __tablename__ = "uploads"
+    __table_args__ = (Index(None, "expires_at"), Index(None, "owner"), Index(None, "blob"), MYSQL_TABLE)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(64))
+    blob: Mapped[str] = mapped_column(String(200))
+    length: Mapped[int | None] = mapped_column(BigInteger)
+    """Bytes it will have; empty while the client has not said."""
+    offset: Mapped[int] = mapped_column(BigInteger, default=0)
+    meta: Mapped[str] = mapped_column(Text)
+    """`Upload-Metadata` as the client sent it."""
+    concat: Mapped[str | None] = mapped_column(Text)
+    """`Upload-Concat`: `partial`, or `final;` and the ids of the parts."""
+    lock: Mapped[str | None] = mapped_column(String(32))
+    locked_until: Mapped[datetime | None]
+    job_id: Mapped[str | None] = mapped_column(String(32))
+    """What became of it."""
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    expires_at: Mapped[datetime]
+
+
+class AccountRow(Base):
+    """What holds for one user instead of the installation's defaults; empty where the default holds."""
+
+    __tablename__ = "accounts"
+    __table_args__ = (MYSQL_TABLE,)
+
+    owner: Mapped[str] = mapped_column(String(64), primary_key=True)
+    stored_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    day_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    jobs: Mapped[int | None]
+    month_minutes: Mapped[int | None]
+    keep_original_days: Mapped[int | None]
+    keep_result_days: Mapped[int | None]
+
+
+class UsageRow(Base):
+    """What one job cost its owner; it outlives the job, because deleting gives no quota back."""
+
+    __tablename__ = "usage"
+    __table_args__ = (Index(None, "owner", "at"), Index(None, "at"), MYSQL_TABLE)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=lambda: uuid4().hex)
+    owner: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime] = mapped_column(default=now)
+    bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    seconds: Mapped[float] = mapped_column(default=0.0)
+
+
+class DeletionRow(Base):
+    """That a job was deleted, for those who mirror what is there."""
+
+    __tablename__ = "deletions"
+    __table_args__ = (Index(None, "owner", "at"), Index(None, "at"), MYSQL_TABLE)
+
+    job_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(64))
+    at: Mapped[datetime] = mapped_column(default=now)
+
+
+class RemovalRow(Base):
+    """A blob that nothing names any more, until the store has removed it."""
+
+    __tablename__ = "removals"
+    __table_args__ = (MYSQL_TABLE,)
+
+    blob: Mapped[str] = mapped_column(String(200), primary_key=True)
+    at: Mapped[datetime] = mapped_column(default=now)

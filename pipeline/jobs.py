@@ -2,20 +2,22 @@
 
 import base64
 import binascii
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import Engine, Select, delete, select, tuple_, update
 from sqlalchemy.orm import Session, selectinload
 
 from pipeline import flow
-from pipeline.catalog import ENDED, ArtifactRow, JobRow, TaskRow
+from pipeline.catalog import ENDED, ArtifactRow, DeletionRow, JobRow, TaskRow, UploadRow, UsageRow
 from pipeline.database import now, transaction
 from pipeline.messages import Message
-from pipeline.tasks import artifact, artifact_row, new_task
+from pipeline.options import Options
+from pipeline.removals import doom
+from pipeline.reuse import adopt, artifact
+from pipeline.tasks import messages, new_task, renew, settle
 from pipeline.work import Artifact, NextTask
 
 
@@ -23,16 +25,22 @@ class BadCursor(ValueError):
     """The cursor was not made by `Jobs.list`."""
 
 
+class Settled(Exception):
+    """The job's state does not allow what is asked; the text says why, for its owner."""
+
+
 @dataclass(frozen=True)
 class NewJob:
-    """An upload that is safe in the blob store, about to become a job."""
+    """A recording about to become a job: an upload that is safe in the blob store, or an address to fetch it from."""
 
     owner: str
     title: str
-    original: Artifact
-    notify: str | None = None
+    original: Artifact | None = None
+    url: str | None = None
+    options: Options = field(default_factory=Options)
     trace: str | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
+    upload: str | None = None
+    """The resumable upload that this is the end of."""
     id: str = field(default_factory=lambda: uuid4().hex)
 
 
@@ -60,6 +68,12 @@ class Job:
     finished_at: datetime | None
     stages: Sequence[StageView]
     artifacts: Sequence[Artifact]
+    options: Options
+    seconds: float | None
+    """Of the recording."""
+    reused: bool
+    """All of it was there already, made for an earlier job."""
+    changed_at: datetime
 
 
 @dataclass(frozen=True)
@@ -69,26 +83,23 @@ class Jobs:
     engine: Engine
 
     def create(self, new: NewJob) -> tuple[Job, list[Message]]:
-        """Commits the job and its first task; returns them with the message to publish."""
+        """Commits the job and its first task, or all that a twin made already; returns them with the messages to publish."""
         job = JobRow(
             id=new.id,
             owner=new.owner,
             title=new.title,
-            notify=new.notify,
             trace=new.trace,
-            options=dict(new.options),
+            options=new.options.kept(),
+            recipe=new.options.recipe,
             state="queued",
         )
-        first = new_task(new.id, NextTask(flow.FIRST))
-        original = artifact_row(new.id, new.original)
         with transaction(self.engine) as session:
             session.add(job)
             session.flush()
-            session.add_all([first, original])
+            tasks = _begin(session, job, new)
             session.flush()
             session.refresh(job, ["tasks", "artifacts"])
-            view = _view(job)
-        return view, [Message(task_id=first.id, job_id=new.id, kind=first.kind, trace=new.trace)]
+            return _view(job), messages(new.trace, tasks)
 
     def get(self, owner: str, job_id: str) -> Job | None:
         with transaction(self.engine) as session:
@@ -116,16 +127,25 @@ class Jobs:
                 session.refresh(row, ["tasks"])
             return _view(row) if row else None
 
-    def delete(self, owner: str, job_id: str) -> Sequence[str] | None:
-        """Removes the job, and returns the blobs that nothing names any more. None if there is no such job."""
+    def retry(self, owner: str, job_id: str) -> tuple[Job, Sequence[Message]] | None:
+        """Runs a failed or cancelled job again, from where it ended. Raises Settled if there is nothing to run."""
         with transaction(self.engine) as session:
             row = session.scalar(_jobs(owner).where(JobRow.id == job_id).with_for_update())
             if row is None:
                 return None
-            blobs = [found.blob for found in row.artifacts]
-            session.execute(delete(JobRow).where(JobRow.id == job_id))
-            named = session.scalars(select(ArtifactRow.blob).where(ArtifactRow.blob.in_(blobs))).all()
-            return sorted(set(blobs) - set(named))
+            again = _again(row)
+            row.state, row.reason, row.finished_at = "queued", None, None
+            session.flush()
+            session.refresh(row, ["tasks"])
+            return _view(row), messages(row.trace, again)
+
+    def delete(self, owner: str, job_id: str) -> bool:
+        """Removes the job, and notes which blobs nothing names any more. False if there is no such job."""
+        with transaction(self.engine) as session:
+            row = session.scalar(_jobs(owner).where(JobRow.id == job_id).with_for_update())
+            if row is not None:
+                erase(session, row)
+            return row is not None
 
     def artifact(self, owner: str, fid: str) -> Artifact | None:
         """One file by its id, of whatever job of this owner."""
@@ -148,6 +168,52 @@ class Jobs:
             return artifact(row) if row else None
 
 
+def _begin(session: Session, job: JobRow, new: NewJob) -> list[TaskRow]:
+    if new.original is None:
+        first = new_task(job.id, NextTask("fetch", args={"url": new.url}))
+    else:
+        session.add(UsageRow(owner=job.owner, bytes=new.original.bytes))
+        if new.upload:
+            _end_upload(session, new.upload, job.id)
+        if adopt(session, job, new.original):
+            session.flush()
+            return settle(session, job.id)
+        first = new_task(job.id, NextTask(flow.FIRST))
+    session.add(first)
+    return [first]
+
+
+def _end_upload(session: Session, upload: str, job_id: str) -> None:
+    session.execute(update(UploadRow).where(UploadRow.id == upload).values(job_id=job_id))
+
+
+_NEEDS = {"extract": "original", "encode": "track", "transcribe": "track"}
+
+
+def _again(job: JobRow) -> list[TaskRow]:
+    """Queues what did not work out, and calls off what was still to be told of that."""
+    open_again = [task for task in job.tasks if task.state in ("failed", "cancelled") and task.kind != flow.LAST]
+    if job.state not in ("failed", "cancelled") or not open_again:
+        raise Settled("Only a job that failed or was cancelled can be run again.")
+    there = {found.kind for found in job.artifacts}
+    if any(task.kind in _NEEDS and _NEEDS[task.kind] not in there for task in open_again):
+        raise Settled("The recording has been removed meanwhile; upload it again.")
+    for task in job.tasks:
+        if task.kind == flow.LAST and task.state not in ENDED:
+            task.state, task.finished_at = "cancelled", now()
+    for task in open_again:
+        renew(task)
+    return open_again
+
+
+def erase(session: Session, job: JobRow) -> None:
+    """Deletes a locked job, and notes that it is gone and which blobs nothing names any more."""
+    blobs = [found.blob for found in job.artifacts]
+    session.execute(delete(JobRow).where(JobRow.id == job.id))
+    session.add(DeletionRow(job_id=job.id, owner=job.owner))
+    doom(session, blobs)
+
+
 def _jobs(owner: str) -> Select[JobRow]:
     return (
         select(JobRow).where(JobRow.owner == owner).options(selectinload(JobRow.tasks), selectinload(JobRow.artifacts))
@@ -160,7 +226,7 @@ def _cancel_tasks(session: Session, job_id: str) -> None:
 
 
 def _view(row: JobRow) -> Job:
-    stages = [_stage(row, kind) for kind in flow.STAGES]
+    stages = [_stage(row, kind) for kind in _kinds(row)]
     return Job(
         id=row.id,
         state=row.state,
@@ -172,7 +238,25 @@ def _view(row: JobRow) -> Job:
         finished_at=row.finished_at,
         stages=stages,
         artifacts=[artifact(found) for found in row.artifacts if found.kind != "track"],
+        options=Options.model_validate(row.options),
+        seconds=row.seconds,
+        reused=row.reused,
+        changed_at=row.changed_at,
     )
+
+
+def _kinds(row: JobRow) -> list[str]:
+    """The stages that the job has or will have."""
+    options, begun = Options.model_validate(row.options), {task.kind for task in row.tasks}
+    wanted = {
+        "extract",
+        "encode",
+        *(["transcribe"] if options.transcribe else []),
+        *([flow.LAST] if options.notify else []),
+    }
+    return [
+        kind for kind in flow.STAGES if kind in begun or (kind in wanted and not (row.reused and kind != flow.LAST))
+    ]
 
 
 def _stage(row: JobRow, kind: str) -> StageView:
@@ -194,8 +278,8 @@ def _seconds(tasks: Sequence[TaskRow]) -> float | None:
 
 
 def _percent(stages: Sequence[StageView]) -> int:
-    weights = {name: stage.weight for name, stage in flow.STAGES.items()}
-    return sum(stage.percent * weights[stage.name] for stage in stages) // sum(weights.values())
+    weights = {stage.name: flow.STAGES[stage.name].weight for stage in stages}
+    return sum(stage.percent * weights[stage.name] for stage in stages) // max(1, sum(weights.values()))
 
 
 def _make_cursor(job: Job) -> str:

@@ -1,5 +1,6 @@
 """File names that came from strangers, made fit for a folder, a header and a link of anybody's computer."""
 
+import mimetypes
 import re
 import unicodedata
 from collections.abc import Container
@@ -28,6 +29,12 @@ def safe_name(name: str) -> str:
 def stem(name: str) -> str:
     """Returns the safe name without its extension."""
     return _split(_clean(name))[0]
+
+
+def media_type(name: str) -> str:
+    """By the extension; what is neither audio nor video by it, is bytes to us."""
+    guessed = mimetypes.guess_type(name)[0] or ""
+    return guessed if guessed.startswith(("audio/", "video/")) else "application/octet-stream"
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
 from werkzeug.sansio.response import Response as SansioResponse
 
-from pipeline.errors import Unavailable
+from pipeline.errors import Full, Unavailable
 
 RETRY_AFTER = 5
 """Seconds after which a client may try again when a part is away."""
@@ -40,16 +40,22 @@ KINDS = {
     "precondition_failed": Kind(412, "The thing is not what the request expects."),
     "too_large": Kind(413, "The request is too large."),
     "media_type": Kind(415, "This type of content is not taken."),
+    "quota_stored": Kind(413, "You keep as much as you may; delete something first."),
     "range_not_satisfiable": Kind(416, "The thing does not have this range."),
     "invalid": Kind(422, "The request is not complete or not correct."),
     "file_missing": Kind(422, "The request holds no file."),
     "file_empty": Kind(422, "The file is empty."),
     "file_not_media": Kind(422, "The file is neither a video nor a recording."),
     "files_too_many": Kind(422, "The request holds more than one file."),
+    "digest_wrong": Kind(422, "The file did not arrive as it was sent."),
     "too_many_requests": Kind(429, "Too many attempts; wait a little."),
+    "quota_day": Kind(429, "You have uploaded as much as you may today."),
+    "quota_jobs": Kind(429, "As many of your jobs are unfinished as may be at a time."),
+    "quota_minutes": Kind(429, "As much has been worked on for you as may be this month."),
     "headers_too_large": Kind(431, "The request's headers are too large."),
     "internal": Kind(500, "Something went wrong on our side."),
     "unavailable": Kind(503, "A part of the service is away; try again soon."),
+    "store_full": Kind(507, "There is no room left for this; tell whoever runs this server."),
 }
 """Code -> status and title. Where codes share a status, the first one stands for it."""
 
@@ -87,6 +93,7 @@ def register(app: Flask) -> None:
     """Answers every error of `app` as a problem; what the client must not read goes to the log."""
     app.register_error_handler(Problem, Problem.response)
     app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Full, _full)
     app.register_error_handler(Unavailable, _unavailable)
     app.register_error_handler(Exception, _unexpected)
 
@@ -101,6 +108,11 @@ def _http(error: HTTPException) -> Response | HTTPException | SansioResponse:
     code = _BY_STATUS.get(status) or ("malformed" if status < 500 else "internal")
     headers = {name: value for name, value in error.get_headers() if name.lower() not in _OWN_TO_BODY}
     return Problem(code, headers=headers).response()
+
+
+def _full(error: Full) -> Response:
+    log.error("a store is full", exc_info=error)
+    return Problem("store_full").response()
 
 
 def _unavailable(error: Unavailable) -> Response:

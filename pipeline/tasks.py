@@ -5,7 +5,7 @@ Every method raises `Unavailable` when the catalog is away. Those that make task
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
 
@@ -13,10 +13,12 @@ from sqlalchemy import ColumnElement, CursorResult, Engine, Update, func, select
 from sqlalchemy.orm import Session
 
 from pipeline import flow
-from pipeline.catalog import ENDED, ArtifactRow, JobRow, TaskRow
+from pipeline.catalog import ENDED, ArtifactRow, JobRow, TaskRow, UsageRow
 from pipeline.database import now, transaction
 from pipeline.messages import Message
 from pipeline.names import free_name
+from pipeline.options import Options
+from pipeline.reuse import adopt, artifact, artifact_row
 from pipeline.work import Artifact, NextTask, Result, Task
 
 MAX_LAPSES = 3
@@ -53,6 +55,8 @@ class Tasks:
     def renew(self, task: Task, percent: float) -> bool:
         """Lengthens the lease and keeps the percent. False if the attempt no longer counts: cancelled, deleted or lapsed."""
         with transaction(self.engine) as session:
+            if session.scalar(select(TaskRow.percent).where(*_fence(task))) not in (None, int(percent)):
+                _touch(session, task.job_id)
             mine = update(TaskRow).where(*_fence(task))
             return _rows(session, mine.values(lease_until=self._lease_end(), percent=int(percent))) == 1
 
@@ -63,18 +67,17 @@ class Tasks:
         with transaction(self.engine) as session:
             if not _end(session, task, state="done", percent=100):
                 return []
-            _add_artifacts(session, task.job_id, result.artifacts)
-            rows = [new_task(task.job_id, following) for following in result.next]
+            rows = [new_task(task.job_id, following) for following in _keep(session, task, result)]
             session.add_all(rows)
             session.flush()
-            return _messages(task.trace, [*rows, *settle(session, task.job_id)])
+            return messages(task.trace, [*rows, *settle(session, task.job_id)])
 
     def reject(self, task: Task, reason: str) -> list[Message]:
         """Ends the task for good; the user reads `reason`."""
         with transaction(self.engine) as session:
             if not _end(session, task, state="failed", reason=reason):
                 return []
-            return _messages(task.trace, settle(session, task.job_id))
+            return messages(task.trace, settle(session, task.job_id))
 
     def retry(self, task: Task, reason: str, delay: float | None = None) -> list[Message]:
         """Queues the task again after `delay` seconds (or the backoff), or ends it with `reason` when patience is over."""
@@ -83,7 +86,7 @@ class Tasks:
             if row is None:
                 return []
             if row.failing_since and row.failing_since <= _ago(self.patience):
-                return _messages(task.trace, _give_up(session, row, reason))
+                return messages(task.trace, _give_up(session, row, reason))
             row.failing_since = row.failing_since or now()
             row.failures += 1
             _queue_again(row, now() + timedelta(seconds=backoff(row.failures) if delay is None else delay))
@@ -97,7 +100,7 @@ class Tasks:
             if row is None:
                 return []
             _queue_again(row, now())
-            return _messages(task.trace, [row])
+            return messages(task.trace, [row])
 
     def lapse(self) -> list[Message]:
         """Queues every task whose lease has run out, or ends it if that happened too often."""
@@ -113,10 +116,10 @@ class Tasks:
                 return []
             trace = session.get_one(JobRow, row.job_id).trace
             if row.lapses >= MAX_LAPSES:
-                return _messages(trace, _give_up(session, row, LAPSED))
+                return messages(trace, _give_up(session, row, LAPSED))
             row.lapses += 1
             _queue_again(row, now())
-            return _messages(trace, [row])
+            return messages(trace, [row])
 
     def unpublished(self, seconds: float) -> list[Message]:
         """Due tasks that have been without a confirmed message for `seconds`."""
@@ -143,7 +146,7 @@ class Tasks:
         waiting = select(TaskRow, JobRow.trace).join(JobRow).where(TaskRow.state == "queued", *conditions)
         with transaction(self.engine) as session:
             found = session.execute(waiting.order_by(TaskRow.due_at).limit(200)).all()
-            return [message for row, trace in found for message in _messages(trace, [row])]
+            return [message for row, trace in found for message in messages(trace, [row])]
 
     def _lease_end(self) -> datetime:
         return now() + timedelta(seconds=self.lease)
@@ -167,43 +170,53 @@ def new_task(job_id: str, following: NextTask) -> TaskRow:
 
 
 def settle(session: Session, job_id: str) -> list[TaskRow]:
-    """Ends a job whose tasks have all ended, and makes the task that tells its owner."""
+    """Ends a job whose tasks have all ended, and makes the tasks that tell of it."""
     job = session.get_one(JobRow, job_id, with_for_update=True)
     tasks = session.scalars(select(TaskRow).where(TaskRow.job_id == job_id).order_by(TaskRow.finished_at)).all()
     if job.state in ENDED or any(task.state not in ENDED for task in tasks):
         return []
     job.reason = next((task.reason for task in tasks if task.state == "failed"), None)
     job.state, job.finished_at = "failed" if job.reason else "done", now()
-    last = new_task(job_id, NextTask(flow.LAST))
-    session.add(last)
+    letters = _letters(job, sum(task.kind == flow.LAST for task in tasks))
+    session.add_all(letters)
     session.flush()
-    return [last]
+    return letters
 
 
-def artifact(row: ArtifactRow) -> Artifact:
-    return Artifact(row.name, row.kind, row.type, row.bytes, row.sha256, row.blob, row.id)  # type: ignore[arg-type]
+def _letters(job: JobRow, sent: int) -> list[TaskRow]:
+    """A task for each address, numbered after those of earlier runs."""
+    addresses = Options.model_validate(job.options).notify or ()
+    return [
+        new_task(job.id, NextTask(flow.LAST, sent + number, {"address": address}))
+        for number, address in enumerate(addresses)
+    ]
+
+
+def _keep(session: Session, task: Task, result: Result) -> Sequence[NextTask]:
+    """Keeps what a task made and found out; returns what is to be done next, which is nothing if a twin has done it."""
+    job = session.get_one(JobRow, task.job_id)
+    if result.seconds is not None:
+        job.seconds = result.seconds
+        session.add(UsageRow(owner=job.owner, seconds=result.seconds))
+    done = [_adopt(session, job, made) for made in result.artifacts if made.kind == "original"]
+    _add_artifacts(session, job.id, [made for made in result.artifacts if made.kind != "original"])
+    return () if any(done) else result.next
+
+
+def _adopt(session: Session, job: JobRow, original: Artifact) -> bool:
+    """An original that a task fetched, and which gives its job a name if the owner did not."""
+    session.add(UsageRow(owner=job.owner, bytes=original.bytes))
+    job.title = Options.model_validate(job.options).title or original.name
+    return adopt(session, job, original)
 
 
 def _add_artifacts(session: Session, job_id: str, made: Sequence[Artifact]) -> None:
     """Under names that are free: an MP3 of an MP3 must not bear its name."""
     taken = set(session.scalars(select(ArtifactRow.name).where(ArtifactRow.job_id == job_id)))
-    for artifact in made:
-        name = free_name(artifact.name, taken)
+    for file in made:
+        name = free_name(file.name, taken)
         taken.add(name)
-        session.add(artifact_row(job_id, replace(artifact, name=name)))
-
-
-def artifact_row(job_id: str, made: Artifact) -> ArtifactRow:
-    return ArtifactRow(
-        id=uuid4().hex,
-        job_id=job_id,
-        name=made.name,
-        kind=made.kind,
-        type=made.type,
-        bytes=made.bytes,
-        sha256=made.sha256,
-        blob=made.blob,
-    )
+        session.add(artifact_row(job_id, file, name=name))
 
 
 def _view(job: JobRow, row: TaskRow) -> Task:
@@ -215,8 +228,7 @@ def _view(job: JobRow, row: TaskRow) -> Task:
         attempt=row.attempt,
         title=job.title,
         args=row.args,
-        options=job.options,
-        notify=job.notify,
+        options=Options.model_validate(job.options),
         job_state=job.state,
         job_reason=job.reason,
         artifacts=[artifact(found) for found in job.artifacts],
@@ -230,23 +242,45 @@ def _fence(task: Task) -> tuple[ColumnElement[bool], ...]:
 
 def _end(session: Session, task: Task, **values: object) -> bool:
     """The job is locked first: the last two parts of a job, ending at the same moment, must see each other."""
-    session.execute(select(JobRow.id).where(JobRow.id == task.job_id).with_for_update())
+    _lock(session, task.job_id)
     mine = update(TaskRow).where(*_fence(task))
-    return _rows(session, mine.values(finished_at=now(), lease_until=None, **values)) == 1
+    ended = _rows(session, mine.values(finished_at=now(), lease_until=None, **values)) == 1
+    if ended:
+        _touch(session, task.job_id)
+    return ended
 
 
 def _locked(session: Session, *conditions: ColumnElement[bool]) -> TaskRow | None:
-    """The one task that meets the conditions, locked after its job: everybody locks in this order, so nobody deadlocks."""
+    """The one task that meets the conditions, about to change: locked after its job, in the order that everybody keeps to."""
     job_id = session.scalar(select(TaskRow.job_id).where(*conditions))
     if job_id is None:
         return None
+    _lock(session, job_id)
+    row = session.scalar(select(TaskRow).where(*conditions).with_for_update())
+    if row is not None:
+        _touch(session, job_id)
+    return row
+
+
+def _lock(session: Session, job_id: str) -> None:
     session.execute(select(JobRow.id).where(JobRow.id == job_id).with_for_update())
-    return session.scalar(select(TaskRow).where(*conditions).with_for_update())
+
+
+def _touch(session: Session, job_id: str) -> None:
+    """Notes that there is something new to see."""
+    session.execute(update(JobRow).where(JobRow.id == job_id).values(changed_at=now()))
 
 
 def _rows(session: Session, statement: Update) -> int:
     result = session.execute(statement)
     return result.rowcount if isinstance(result, CursorResult) else 0
+
+
+def renew(row: TaskRow) -> None:
+    """Queues a task that had ended, as if nothing had been held against it."""
+    _queue_again(row, now())
+    row.failures, row.lapses, row.percent = 0, 0, 0
+    row.failing_since = row.reason = row.finished_at = row.started_at = None
 
 
 def _queue_again(row: TaskRow, due: datetime) -> None:
@@ -263,7 +297,8 @@ def _ago(seconds: float) -> datetime:
     return now() - timedelta(seconds=seconds)
 
 
-def _messages(trace: str | None, rows: Iterable[TaskRow]) -> list[Message]:
+def messages(trace: str | None, rows: Iterable[TaskRow]) -> list[Message]:
+    """What to publish for queued tasks."""
     return [
         Message(task_id=row.id, job_id=row.job_id, kind=row.kind, attempt=row.attempt or 0, trace=trace) for row in rows
     ]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.blobs import BlobStore
+from pipeline.options import Options
 
 ArtifactKind = Literal["original", "track", "audio", "transcript"]
 """`track` is the recording's audio on its way between tasks; users never see it."""
@@ -49,10 +50,7 @@ class Task:
     attempt: int
     title: str
     args: Mapping[str, Any]
-    options: Mapping[str, Any]
-    """The job's options, as its owner gave them."""
-    notify: str | None
-    """The address that hears how the job ended."""
+    options: Options
     job_state: str
     job_reason: str | None
     artifacts: Sequence[Artifact]
@@ -73,10 +71,12 @@ class Task:
 
 @dataclass(frozen=True)
 class Result:
-    """What a handler made: new artifacts, and the tasks that now can be done."""
+    """What a handler made and found out: new artifacts, and the tasks that now can be done."""
 
     artifacts: Sequence[Artifact] = ()
     next: Sequence[NextTask] = ()
+    seconds: float | None = None
+    """Of the recording, once a task knows it."""
 
 
 Handler = Callable[[Task, BlobStore, Path, Progress], Result]

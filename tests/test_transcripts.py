@@ -18,6 +18,7 @@ from werkzeug.serving import make_server
 from pipeline.blobs import store
 from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.ffmpeg import run, source
+from pipeline.options import Options
 from pipeline.work import Artifact, Task
 from speech.app import create_app
 from speech.whisper import Whisper
@@ -59,8 +60,7 @@ def transcripts(name: str, client: OpenAI, folder: Path) -> dict[str, str]:
         attempt=1,
         title=name,
         args={"duration": seconds},
-        options={},
-        notify=None,
+        options=Options(),
         job_state="running",
         job_reason=None,
         artifacts=[track],

@@ -30,15 +30,15 @@ _BYTES_PER_SECOND = 3000
 def transcribe(
     task: Task, blobs: BlobStore, folder: Path, progress: Progress, *, client: openai.OpenAI, model: str
 ) -> Result:
-    """Makes txt, srt, vtt and json of the track that `extract` took out; of one without speech, empty ones.
+    """Makes the transcripts that are asked for of the track that `extract` took out; of one without speech, empty ones.
 
     `task.args["duration"]`: its seconds. Raises Retry or Reject.
     """
     progress(0)
     blobs.fetch(task.only("track").blob, folder / "track.mka")
     seconds = _shrink(folder, float(task.args["duration"]), progress)
-    transcript = _listen(client, model, folder / "speech.ogg", seconds, progress)
-    return Result([_keep(task, blobs, folder, transcript, extension) for extension in FORMATS])
+    transcript = _listen(client, model, folder / "speech.ogg", seconds, task.options.language, progress)
+    return Result([_keep(task, blobs, folder, transcript, form) for form in FORMATS if form in task.options.formats])
 
 
 def _shrink(folder: Path, expected: float, progress: Progress) -> float:
@@ -68,19 +68,23 @@ def _shrink(folder: Path, expected: float, progress: Progress) -> float:
         raise Reject("The sound of this recording cannot be decoded.") from failure
 
 
-def _listen(client: openai.OpenAI, model: str, audio: Path, seconds: float, progress: Progress) -> Transcript:
+def _listen(
+    client: openai.OpenAI, model: str, audio: Path, seconds: float, language: str | None, progress: Progress
+) -> Transcript:
     def beat(gone: float) -> None:
         progress(SHRUNK + (99 - SHRUNK) * (1 - exp(-gone / (1 + _PACE * seconds))))
 
     answer = Answer(text="")
     if seconds >= _SHORTEST:
-        answer = ask(client, model, audio, limit=120 + 4 * seconds, beat=beat)
+        answer = ask(client, model, audio, language, limit=120 + 4 * seconds, beat=beat)
     pieces = [
         Segment(round(piece.start * 1000), round(piece.end * 1000), piece.text) for piece in answer.segments or ()
     ]
     whole = Segment(0, round(seconds * 1000), answer.text)
     # The name alone: the setting may be a folder's path.
-    return Transcript.of(pieces or [whole], language=answer.language, duration=seconds, model=PurePath(model).name)
+    return Transcript.of(
+        pieces or [whole], language=answer.language or language, duration=seconds, model=PurePath(model).name
+    )
 
 
 def _keep(task: Task, blobs: BlobStore, folder: Path, transcript: Transcript, extension: str) -> Artifact:

@@ -50,8 +50,16 @@ class Answer(BaseModel):
     segments: list[Piece] | None = None
 
 
-def ask(client: openai.OpenAI, model: str, audio: Path, *, limit: float, beat: Callable[[float], None]) -> Answer:
-    """Sends `audio`, and calls `beat` with the seconds gone, several times a second, until the answer is there.
+def ask(
+    client: openai.OpenAI,
+    model: str,
+    audio: Path,
+    language: str | None = None,
+    *,
+    limit: float,
+    beat: Callable[[float], None],
+) -> Answer:
+    """Sends `audio`, spoken in `language` (ISO 639-1) if that is known, and calls `beat` with the seconds gone, several times a second, until the answer is there.
 
     It takes `limit` seconds at most. What `beat` raises goes on at once; the call that is left behind has lost its connection,
     and ends with the next byte it gets or at `limit`.
@@ -64,21 +72,25 @@ def ask(client: openai.OpenAI, model: str, audio: Path, *, limit: float, beat: C
             timeout=openai.Timeout(limit, connect=_CONNECT_SECONDS),
             default_headers={"traceparent": trace} if (trace := traceparent()) else {},
         )
-        return _await(_begin(lambda: _transcribe(own, model, audio)), limit, beat)
+        return _await(_begin(lambda: _transcribe(own, model, audio, language)), limit, beat)
 
 
-def _transcribe(client: openai.OpenAI, model: str, audio: Path) -> Answer:
+def _transcribe(client: openai.OpenAI, model: str, audio: Path, language: str | None) -> Answer:
     try:
-        return _request(client, model, audio, "verbose_json")
+        return _request(client, model, audio, language, "verbose_json")
     except openai.BadRequestError as error:
         if "response_format" not in f"{error.param} {error.message}":
             raise
-        return _request(client, model, audio, "json")
+        return _request(client, model, audio, language, "json")
 
 
-def _request(client: openai.OpenAI, model: str, audio: Path, form: Literal["json", "verbose_json"]) -> Answer:
+def _request(
+    client: openai.OpenAI, model: str, audio: Path, language: str | None, form: Literal["json", "verbose_json"]
+) -> Answer:
     # Raw, since the SDK checks no answer: a proxy's HTML page would come out of it as a transcript.
-    raw = client.audio.transcriptions.with_raw_response.create(file=audio, model=model, response_format=form)
+    raw = client.audio.transcriptions.with_raw_response.create(
+        file=audio, model=model, language=language or openai.omit, response_format=form
+    )
     return Answer.model_validate_json(raw.content)
 
 
@@ -124,6 +136,8 @@ def _judged(error: openai.APIStatusError) -> Retry | Reject:
     status = error.status_code
     if status in _TEMPORARY or not 400 <= status < 500:
         return Retry("The speech service is busy or out of order.", _delay(error.response.headers.get("Retry-After")))
+    if isinstance(error, openai.BadRequestError) and error.param == "language":
+        return Reject("The speech service does not know the language that was asked for.")
     return Reject(_REJECTIONS.get(status, "The speech service could not read this recording."))
 
 

@@ -12,6 +12,7 @@ from pipeline.blobs import store
 from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.errors import Interrupted, Reject
 from pipeline.ffmpeg import binary
+from pipeline.options import Options
 from pipeline.work import Artifact, Progress, Result, Task
 
 MEDIA = Path(__file__).parents[2] / "tests" / "media"
@@ -38,7 +39,7 @@ class Bench:
     def task(self, kind: str, artifacts: list[Artifact], title: str, args: dict[str, Any]) -> Task:
         self.attempts += 1
         return Task(
-            "0" * 32, "1" * 32, kind, 0, self.attempts, title, args, {}, None, "running", None, tuple(artifacts)
+            "0" * 32, "1" * 32, kind, 0, self.attempts, title, args, Options(), "running", None, tuple(artifacts)
         )
 
     def folder(self) -> Path:

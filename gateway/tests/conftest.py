@@ -22,6 +22,7 @@ from gateway.auth_client import AuthClient
 from gateway.services import Services
 from gateway.tests.servers import serve
 from pipeline import database
+from pipeline.accounts import Accounts
 from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.catalog import Base, JobRow
 from pipeline.dispatch import Dispatcher
@@ -115,7 +116,7 @@ def world(
     engine = database.connect(f"sqlite:///{shutil.copy(empty_catalog, tmp_path)}")
     queue, folder, client = MemoryQueue(), tmp_path / "blobs", AuthClient(auth_service.url)
     dispatcher = Dispatcher(Tasks(engine), queue)
-    services = Services(Jobs(engine), dispatcher, DirectoryBlobs(folder), client, Links([LINK_KEY], 3600), LIMIT)
+    services = Services(Jobs(engine), dispatcher, DirectoryBlobs(folder), client, Links([LINK_KEY], 3600), Accounts(engine), LIMIT, 0)
     yield World(create_app(services), services, queue, folder, tokens_of[ADA], tokens_of[BOB])
     client.close()
     engine.dispose()

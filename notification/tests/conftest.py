@@ -18,6 +18,7 @@ from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.catalog import Base, JobRow, MailRow
 from pipeline.database import connect, transaction
 from pipeline.links import Links
+from pipeline.options import Options
 from pipeline.work import Artifact, Result, Task
 
 JOB = "1" * 32
@@ -32,7 +33,7 @@ MADE = (
     Artifact("talk.srt", "transcript", "application/x-subrip", 90, "0" * 64, "srt", "d" * 32),
     Artifact("talk.txt", "transcript", "text/plain", 70, "0" * 64, "txt", "e" * 32),
 )
-TASK = Task("2" * 32, JOB, "deliver", 0, 1, "talk.mp4", {}, {}, ADDRESS, "done", None, MADE)
+TASK = Task("2" * 32, JOB, "deliver", 0, 1, "talk.mp4", {"address": ADDRESS}, Options(), "done", None, MADE)
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def catalog(tmp_path: Path) -> Iterator[Engine]:
     engine = connect(f"sqlite:///{tmp_path}/catalog.db")
     Base.metadata.create_all(engine)
     with transaction(engine) as session:
-        session.add(JobRow(id=JOB, owner="o" * 32, title="talk.mp4", notify=ADDRESS, options={}, state="done"))
+        session.add(JobRow(id=JOB, owner="o" * 32, title="talk.mp4", options={}, state="done"))
     yield engine
     engine.dispose()
 

@@ -43,18 +43,10 @@ def test_a_second_attempt_sends_no_second_mail(attempt: Attempt, url: str, postb
     assert states() == ["sent"]
 
 
-def test_without_an_address_nothing_is_sent_or_recorded(
-    attempt: Attempt, url: str, postbox: Postbox, states: States
-) -> None:
-    assert attempt(url, notify=None) == Result()
-    assert postbox.mails == []
-    assert states() == []
-
-
 @pytest.mark.parametrize("address", ["a@b.org, c@d.org", "a@b.org\nBcc: c@d.org", "nobody", "a@", "", "<a@b.org"])
 def test_what_is_not_one_address_is_rejected(attempt: Attempt, url: str, postbox: Postbox, address: str) -> None:
     with pytest.raises(Reject, match="not an address"):
-        attempt(url, notify=address)
+        attempt(url, args={"address": address})
     assert postbox.mails == []
 
 
@@ -193,5 +185,5 @@ def test_every_attempt_has_the_same_message_id(attempt: Attempt, url: str, postb
             attempt(url)
     first, second = (mail["Message-ID"] for mail in postbox.offered)
     assert first == second
-    assert JOB in first
+    assert TASK.id in first
     assert first.endswith("@example.org>")

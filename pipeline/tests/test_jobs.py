@@ -1,8 +1,10 @@
 from dataclasses import replace
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
+from pipeline.catalog import RemovalRow
+from pipeline.database import transaction
 from pipeline.jobs import BadCursor, Jobs
 from pipeline.tasks import Tasks
 from pipeline.tests.makers import OWNER, a_job, an_artifact
@@ -17,7 +19,7 @@ def test_a_stranger_finds_nothing(catalog: Engine) -> None:
     fid = job.artifacts[0].id
     assert jobs.get(STRANGER, job.id) is None
     assert jobs.cancel(STRANGER, job.id) is None
-    assert jobs.delete(STRANGER, job.id) is None
+    assert not jobs.delete(STRANGER, job.id)
     assert jobs.artifact(STRANGER, fid) is None
     assert jobs.named_artifact(STRANGER, job.id, "talk.mp4") is None
     assert jobs.list(STRANGER) == ([], None)
@@ -64,17 +66,24 @@ def test_cancelling_what_has_ended_changes_nothing(catalog: Engine) -> None:
     assert cancelled.state == "failed"
 
 
+def doomed(catalog: Engine) -> set[str]:
+    with transaction(catalog) as session:
+        return set(session.scalars(select(RemovalRow.blob)))
+
+
 def test_deleting_names_the_blobs_nobody_needs(catalog: Engine) -> None:
     jobs, tasks = Jobs(catalog), Tasks(catalog)
     job, message = a_job(catalog, blob="one")
     other, _ = a_job(catalog, blob="shared")
     task = tasks.claim(message.task_id, "worker")
     assert task is not None
-    tasks.finish(task, Result([an_artifact("again.mp4", blob="shared")]))
-    assert jobs.delete(OWNER, job.id) == ["one"]
+    tasks.finish(task, Result([an_artifact("again.mp3", "audio", blob="shared")]))
+    assert jobs.delete(OWNER, job.id)
+    assert doomed(catalog) == {"one"}
     assert jobs.get(OWNER, job.id) is None
     assert tasks.claim(message.task_id, "worker") is None
-    assert jobs.delete(OWNER, other.id) == ["shared"]
+    assert jobs.delete(OWNER, other.id)
+    assert doomed(catalog) == {"one", "shared"}
 
 
 def test_the_track_between_tasks_is_nobodys_to_see(catalog: Engine) -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.names import LONGEST, free_name, safe_name, stem
+from pipeline.names import LONGEST, free_name, media_type, safe_name, stem
 
 awkward = st.text(st.one_of(st.characters(), st.sampled_from("./\\\"'` -\n\u200d\u202eé́")), max_size=400)
 
@@ -81,3 +81,16 @@ def test_a_name_that_is_taken_gets_a_number() -> None:
     assert free_name("a.mp3", set()) == "a.mp3"
     assert free_name("a.mp3", {"a.mp3", "a (1).mp3"}) == "a (2).mp3"
     assert free_name("a", {"a"}) == "a (1)"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("talk.mp4", "video/mp4"),
+        ("TALK.MP3", "audio/mpeg"),
+        ("page.html", "application/octet-stream"),
+        ("talk", "application/octet-stream"),
+    ],
+)
+def test_the_type_goes_by_the_extension_and_is_sound_video_or_bytes(name: str, expected: str) -> None:
+    assert media_type(name) == expected

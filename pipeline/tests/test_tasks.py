@@ -8,7 +8,7 @@ from dev.waiting import eventually
 from pipeline.jobs import Jobs
 from pipeline.messages import Message
 from pipeline.tasks import FIRST_DELAY, LONGEST_DELAY, MAX_LAPSES, Tasks, backoff
-from pipeline.tests.makers import OWNER, a_job, an_artifact
+from pipeline.tests.makers import ADDRESS, OWNER, a_job, an_artifact
 from pipeline.work import NextTask, Result, Task
 
 HALVES = Result([an_artifact("track.mka", "track")], [NextTask("encode"), NextTask("transcribe")])
@@ -46,10 +46,10 @@ def test_a_task_that_never_was_is_not_claimed(catalog: Engine) -> None:
 def test_a_claimed_task_carries_what_its_job_has(catalog: Engine) -> None:
     job, message = a_job(catalog, title="lecture.mov")
     task = claimed(Tasks(catalog), message)
-    assert (task.job_id, task.title, task.notify, task.job_state) == (
+    assert (task.job_id, task.title, task.options.notify, task.job_state) == (
         job.id,
         "lecture.mov",
-        "ada@example.org",
+        (ADDRESS,),
         "running",
     )
     assert task.only("original").name == "lecture.mov"

@@ -13,6 +13,7 @@ from pipeline.blobs import store
 from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.errors import Interrupted, Reject
 from pipeline.ffmpeg import run, source
+from pipeline.options import Options
 from pipeline.work import Artifact, Progress, Result, Task
 from transcriber.handler import SHRUNK, transcribe
 from transcriber.tests.conftest import Service, hang, reply
@@ -55,8 +56,7 @@ def a_task(blobs: DirectoryBlobs, track: Path, title: str = "talk.mp4") -> Task:
         attempt=3,
         title=title,
         args={"duration": 11.0},
-        options={},
-        notify=None,
+        options=Options(),
         job_state="running",
         job_reason=None,
         artifacts=[Artifact("track.mka", "track", "audio/x-matroska", size, digest, "original-track")],

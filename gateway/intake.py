@@ -1,0 +1,114 @@
+"""What all ways in have in common: who may send how much, and how bytes become a job."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+from uuid import uuid4
+
+from pydantic import ValidationError
+
+from gateway.access import identity
+from gateway.services import services
+from pipeline import options, telemetry
+from pipeline.accounts import QuotaExceeded
+from pipeline.errors import Unavailable
+from pipeline.jobs import Job, NewJob
+from pipeline.names import media_type, safe_name
+from pipeline.options import Options
+from pipeline.problems import Problem
+from pipeline.work import Artifact
+
+_QUOTAS = {
+    "stored_bytes": "quota_stored",
+    "day_bytes": "quota_day",
+    "jobs": "quota_jobs",
+    "month_minutes": "quota_minutes",
+}
+
+
+def admit(length: int | None) -> None:
+    """Answers if a body of `length` bytes (None: not announced) may come; asked before any of it is read, and of all parts it needs.
+
+    Raises `Problem` 413, 429 or 507 with the figures, or `Unavailable`.
+    """
+    limit = services().upload_limit
+    if (length or 0) > limit:
+        raise Problem("too_large", limit=limit, asked=length)
+    try:
+        services().accounts.admit(identity().owner, length or 0)
+    except QuotaExceeded as quota:
+        raise _over(quota) from None
+    _check_room(length or 0)
+
+
+def _over(quota: QuotaExceeded) -> Problem:
+    headers = {"Retry-After": str(quota.seconds)} if quota.seconds else None
+    figures = {"quota": quota.quota, "limit": quota.limit, "used": quota.used, "asked": quota.asked}
+    return Problem(_QUOTAS[quota.quota], headers=headers, **figures)
+
+
+def _check_room(length: int) -> None:
+    free, reserve = services().blobs.free(), services().free_bytes
+    if free is not None and free - length < reserve:
+        raise Problem("store_full", free=max(0, free - reserve), asked=length)
+
+
+def new_blob() -> str:
+    """The id of a blob for an original."""
+    return f"{uuid4().hex}-original"
+
+
+def original(name: str, size: int, sha256: str, blob: str) -> Artifact:
+    """The artifact that an upload becomes; `name` is what the client calls it."""
+    safe = safe_name(name)
+    return Artifact(safe, "original", media_type(safe), size, sha256, blob)
+
+
+def read_options(given: Mapping[str, Any], *, strict: bool = False) -> Options:
+    """`strict`: names that are no options are mistakes. Raises `Problem`."""
+    try:
+        return options.read(given, strict=strict)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise Problem("invalid", f"{first['loc'][0]}: {first['msg']}") from None
+
+
+def accept(found: Artifact, wanted: Options, upload: str | None = None) -> Job:
+    """Makes a job of bytes that are safe in the blob store. Raises `Unavailable`; then neither row nor blob stay.
+
+    `upload` is the resumable upload that this ends; its bytes stay in any case.
+    """
+    new = NewJob(**_common(wanted, found.name), original=found, upload=upload)
+    try:
+        return start(new)
+    except Unavailable:
+        if not upload:
+            _undo(new.owner, new.id, found.blob)
+        raise
+
+
+def accept_address(url: str, wanted: Options) -> Job:
+    """Makes a job that fetches its recording from `url`. Raises `Unavailable`."""
+    return start(NewJob(**_common(wanted, "recording"), url=url))
+
+
+def _common(wanted: Options, name: str) -> dict[str, Any]:
+    who = identity()
+    notify = (who.email,) if wanted.notify is None else wanted.notify
+    asked = wanted.model_copy(update={"notify": notify})
+    return {"owner": who.owner, "title": wanted.title or name, "options": asked, "trace": telemetry.traceparent()}
+
+
+def start(new: NewJob) -> Job:
+    job, messages = services().jobs.create(new)
+    services().dispatcher.send(messages)
+    if job.reused:
+        services().removals.try_now()
+    return job
+
+
+def _undo(owner: str, job_id: str, blob: str) -> None:
+    """While it is unknown whether the row was committed, the blob stays; the janitor sees to it."""
+    with suppress(Unavailable):
+        services().jobs.delete(owner, job_id)
+        services().blobs.delete(blob)

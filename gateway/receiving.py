@@ -1,0 +1,76 @@
+"""A file's bytes on their way in: counted, hashed and looked at once, while they go to the blob store."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import IO
+
+import http_sf
+
+from pipeline.blobs import CHUNK, Writer
+from pipeline.problems import Problem
+from pipeline.sniff import HEAD, plainly_not_media
+
+ALGORITHMS = {"sha-256": "sha256", "sha-512": "sha512"}
+"""Those of RFC 9530 that are not broken, and Python's names for them."""
+
+
+class Receiver:
+    """Passes what is written on to `target`, at most `limit` bytes of it. Both methods raise `Problem`."""
+
+    def __init__(self, target: Writer, limit: int, expected: Mapping[str, bytes] | None = None) -> None:
+        self.bytes = 0
+        self._target = target
+        self._limit = limit
+        self._expected = dict(expected or {})
+        self._digests = {name: hashlib.new(ALGORITHMS[name]) for name in {"sha-256", *self._expected}}
+        self._head = b""
+
+    @property
+    def sha256(self) -> str:
+        return self._digests["sha-256"].hexdigest()
+
+    def write(self, data: bytes) -> None:
+        self.bytes += len(data)
+        if self.bytes > self._limit:
+            raise Problem("too_large", limit=self._limit)
+        self._head += data[: HEAD - len(self._head)]
+        for digest in self._digests.values():
+            digest.update(data)
+        self._target.write(data)
+
+    def end(self) -> None:
+        """Says what is wrong with the file as a whole."""
+        if not self.bytes:
+            raise Problem("file_empty")
+        if plainly_not_media(self._head):
+            raise Problem("file_not_media")
+        for name, digest in self._expected.items():
+            if self._digests[name].digest() != digest:
+                raise Problem("digest_wrong", f"The bytes that came do not have the {name} that the request names.")
+
+
+def receive(body: IO[bytes], receiver: Receiver) -> None:
+    """Reads `body` to its end. Raises `Problem`, and werkzeug's HTTPException if the client goes away or sends too much."""
+    while piece := body.read(CHUNK):
+        receiver.write(piece)
+    receiver.end()
+
+
+def expected_digests(*fields: str | None) -> dict[str, bytes]:
+    """What `Content-Digest` and `Repr-Digest` (RFC 9530) promise, by algorithms that we know. Raises `Problem`."""
+    found: dict[str, bytes] = {}
+    for field in filter(None, fields):
+        try:
+            given = http_sf.parse(field.encode("ascii"), tltype="dictionary")
+        except (ValueError, UnicodeError) as error:
+            raise Problem("malformed", "A digest is a dictionary as RFC 9530 describes it: sha-256=:...:") from error
+        for name, (digest, _) in given.items():
+            if name in ALGORITHMS:
+                found[name] = _bytes(digest)
+    return found
+
+
+def _bytes(digest: object) -> bytes:
+    if not isinstance(digest, bytes):
+        raise Problem("malformed", "A digest is given as bytes in base64 between colons (RFC 9651).")
+    return digest

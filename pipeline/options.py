@@ -1,0 +1,72 @@
+"""What a user may ask for with a recording: the same words in a form, a query, JSON and the metadata of a resumable upload."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, HttpUrl, StringConstraints
+
+Format = Literal["txt", "srt", "vtt", "json"]
+FORMATS: tuple[Format, ...] = ("txt", "srt", "vtt", "json")
+
+
+def _listed(given: Any) -> Any:
+    """A text holds several entries with commas between them."""
+    texts = [given] if isinstance(given, str) else given
+    if not isinstance(texts, list | tuple):
+        return texts
+    parts = [part for text in texts for part in (text.split(",") if isinstance(text, str) else [text])]
+    return [part.strip() if isinstance(part, str) else part for part in parts if part != ""]
+
+
+def _lone(address: str) -> str:
+    """Raises ValueError for more than an address: names, routes and lists have no place here."""
+    if address.count("@") != 1 or set(address) & set('<>,;:"()[]\\'):
+        raise ValueError("not a mail address")
+    return address
+
+
+Listed = BeforeValidator(_listed)
+Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50)]
+Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
+Address = Annotated[str, StringConstraints(pattern=r"^[!-~]+@[!-~]+$", max_length=320), AfterValidator(_lone)]
+Days = Annotated[int, Field(gt=0, le=36500)]
+
+
+class Options(BaseModel):
+    """What is not given is None or empty, and then the installation's default holds."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    title: Title | None = Field(None, description="What the job is called; the file's name if unset.")
+    language: str | None = Field(
+        None, pattern=r"^[a-z]{2,3}$", description="The language spoken, ISO 639-1; found out if unset."
+    )
+    formats: Annotated[tuple[Format, ...], Listed] = Field(
+        FORMATS, min_length=1, description="Which transcripts to make."
+    )
+    transcribe: bool = Field(True, description="Whether to make transcripts at all.")
+    tags: Annotated[tuple[Tag, ...], Listed] = Field((), max_length=20, description="Words to find the job by.")
+    notify: Annotated[tuple[Address, ...], Listed] | None = Field(
+        None,
+        max_length=10,
+        description="Who gets a mail when the job has ended: your own address if unset, nobody if empty.",
+    )
+    webhook: HttpUrl | None = Field(None, max_length=2000, description="What is called when the job has ended.")
+    keep_original_days: Days | None = Field(None, description="After how many days the uploaded file is removed.")
+    keep_result_days: Days | None = Field(None, description="After how many days the job is removed with all it made.")
+
+    def kept(self) -> dict[str, Any]:
+        """As the catalog keeps them: what was asked for, and nothing else."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+    @property
+    def recipe(self) -> str:
+        """The same for options that lead to the same results from the same bytes."""
+        asked = (self.transcribe, self.transcribe and self.language, self.transcribe and sorted(set(self.formats)))
+        return hashlib.sha256(repr(asked).encode()).hexdigest()
+
+
+def read(given: Mapping[str, Any], *, strict: bool = False) -> Options:
+    """Options from what a client sent. `strict`: unknown names are mistakes. Raises pydantic's ValidationError."""
+    return Options.model_validate(dict(given), extra="forbid" if strict else "ignore")
