@@ -10,7 +10,10 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Figure:
-    """`value` against `limit`, in `unit`; `detail` says what was measured, `samples` each run of it."""
+    """`value` against `limit`, in `unit`; `detail` says what was measured, `samples` each run of it.
+
+    With `at_least`, more is better.
+    """
 
     name: str
     value: float
@@ -18,20 +21,24 @@ class Figure:
     unit: str
     detail: str
     samples: tuple[float, ...] = ()
+    at_least: bool = False
 
     @property
     def reached(self) -> bool:
-        return self.value <= self.limit
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
 
     def __str__(self) -> str:
         mark = "reached" if self.reached else "NOT REACHED"
-        return f"{self.name:<34} {self.value:>9.3f} {self.unit:<6} (at most {self.limit:g})  {mark}\n{'':<34} {self.detail}"
+        limit = f"at {'least' if self.at_least else 'most'} {self.limit:g}"
+        return f"{self.name:<34} {self.value:>9.3f} {self.unit:<6} ({limit})  {mark}\n{'':<34} {self.detail}"
 
 
-def ratio(name: str, ours: list[float], theirs: list[float], limit: float, detail: str) -> Figure:
+def ratio(
+    name: str, ours: list[float], theirs: list[float], limit: float, detail: str, *, at_least: bool = False
+) -> Figure:
     """The median of the ratios of runs that were made side by side."""
     ratios = tuple(mine / other for mine, other in zip(ours, theirs, strict=True))
-    return Figure(name, median(ratios), limit, "x", detail, ratios)
+    return Figure(name, median(ratios), limit, "x", detail, ratios, at_least)
 
 
 def keep(figures: list[Figure], folder: Path) -> Path:
