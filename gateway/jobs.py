@@ -9,7 +9,6 @@ from gateway import intake, models
 from gateway.access import identity
 from gateway.api import FILE, private_routes
 from gateway.archive import ARCHIVE, send_archive
-from gateway.archive import ARCHIVE, send_archive
 from gateway.downloads import send
 from gateway.services import services
 from pipeline.jobs import BadCursor, Job, Settled
