@@ -49,6 +49,7 @@ class Installation:
                 "SPOOL_AUTH_URL": f"http://127.0.0.1:{self.ports['auth']}",
                 "SPOOL_LINK_KEYS": self.link_key,
             },
+            "sync": {**shared, "SPOOL_FETCH_NETWORKS": "127.0.0.0/8"},
             "converter": shared,
             "transcriber": {**shared, "SPOOL_SPEECH_URL": f"http://127.0.0.1:{self.ports['speech']}/v1"},
             "notification": {
@@ -89,7 +90,7 @@ class Installation:
     def mend(self) -> None:
         """Starts what is down, and waits until every service is ready."""
         self.mailbox.start()
-        for service in (*self.ports, "converter", "transcriber", "notification"):
+        for service in (*self.ports, "sync", "converter", "transcriber", "notification"):
             self.services[service].start()
         for service, port in self.ports.items():
             wait_for(f"http://127.0.0.1:{port}/readyz", self.services[service])
@@ -106,7 +107,7 @@ class Installation:
         self._stack.callback(self.mailbox.stop)
         for service in ("auth", "speech", "gateway"):
             self.web(service)
-        for service in ("converter", "transcriber", "notification"):
+        for service in ("sync", "converter", "transcriber", "notification"):
             self.worker(service)
         self.mend()
         return self

@@ -1,0 +1,28 @@
+"""What sync handles, with its limits bound."""
+
+import ssl
+from collections.abc import Mapping
+from functools import partial
+from ipaddress import ip_network
+
+import certifi
+from sqlalchemy import Engine
+
+from pipeline.settings import Settings
+from pipeline.work import Handler
+from sync.guard import Guard
+from sync.handler import Limits, fetch
+
+
+def handlers(settings: Settings, _catalog: Engine) -> Mapping[str, Handler]:
+    """Raises SystemExit if the networks cannot be read."""
+    limits = Limits(settings.upload_limit, settings.fetch_seconds, settings.stall_seconds)
+    tls = ssl.create_default_context(cafile=certifi.where())
+    return {"fetch": partial(fetch, guard=_guard(settings.fetch_networks), limits=limits, tls=tls)}
+
+
+def _guard(networks: str) -> Guard:
+    try:
+        return Guard(tuple(map(ip_network, networks.split())))
+    except ValueError as error:
+        raise SystemExit(f"SPOOL_FETCH_NETWORKS: {error}") from None
