@@ -32,6 +32,8 @@ THREADS = 48
 
 IDLE_SECONDS = 30
 """How long a connection may say nothing: a client that vanished must not keep a thread."""
+QUEUE = 128
+"""Connections that may wait to be accepted; more than these are late by a second, when the client's system tries again."""
 UNREAD_BYTES = 1_000_000
 """What is left of a body after an answer is read and thrown away up to this much, so that the connection can be used again."""
 
@@ -131,7 +133,13 @@ def _settings(folder: Path, url: str, given: Settings) -> Settings:
 
 
 class _Gateway(wsgi.Gateway_10):
-    """Closes a connection whose request was answered before its body was read; cheroot would read all of it into memory."""
+    """Closes a connection whose request was answered before its body was read; cheroot would read all of it into memory.
+
+    The app gets the client's socket too, as gunicorn gives it.
+    """
+
+    def get_environ(self) -> dict[str, Any]:
+        return {**super().get_environ(), "cheroot.socket": self.req.conn.socket}
 
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
@@ -149,6 +157,7 @@ def served(name: str, app: Any, port: int = 0) -> Iterator[str]:
         (HOST, port), app, numthreads=THREADS, server_name=name, timeout=IDLE_SECONDS, shutdown_timeout=5
     )
     server.gateway = _Gateway
+    server.request_queue_size = QUEUE
     server.error_log = partial(_log_error, name)
     try:
         server.prepare()

@@ -47,10 +47,15 @@ class Gunicorn:
 
 
 @contextmanager
-def gunicorn(folder: Path, environment: Mapping[str, str], *arguments: str) -> Iterator[Gunicorn]:
-    """Runs `gateway.wsgi:app` with the configuration of the repository."""
+def gunicorn(
+    folder: Path, environment: Mapping[str, str], *arguments: str, app: str = "gateway.wsgi:app"
+) -> Iterator[Gunicorn]:
+    """Runs `app` with the configuration of the repository."""
     log = folder / "gunicorn.log"
-    with log.open("w") as output, start(environment, *arguments, "--bind=127.0.0.1:0", output=output) as process:
+    with (
+        log.open("w") as output,
+        start(environment, *arguments, "--bind=127.0.0.1:0", output=output, app=app) as process,
+    ):
         try:
             found = eventually(lambda: re.search(r"Listening at: (\S+)", log.read_text()))
             yield Gunicorn(found[1], process.pid)
@@ -59,9 +64,11 @@ def gunicorn(folder: Path, environment: Mapping[str, str], *arguments: str) -> I
 
 
 @contextmanager
-def start(environment: Mapping[str, str], *arguments: str, output: Any = subprocess.PIPE) -> Iterator[Any]:
+def start(
+    environment: Mapping[str, str], *arguments: str, output: Any = subprocess.PIPE, app: str = "gateway.wsgi:app"
+) -> Iterator[Any]:
     """A gunicorn process, which is gone at the end of the block."""
-    command = [sys.executable, "-m", "gunicorn", *arguments, "gateway.wsgi:app"]
+    command = [sys.executable, "-m", "gunicorn", *arguments, app]
     base = {name: value for name, value in os.environ.items() if not name.startswith("SPOOL_")}
     process = subprocess.Popen(command, cwd=ROOT, env=base | environment, stdout=output, stderr=subprocess.STDOUT)
     with process:
