@@ -35,6 +35,16 @@ def look_up(host: str, port: int) -> list[str]:
     return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
+def tls_context(cafile: str) -> ssl.SSLContext:
+    """Trusts the authorities in `cafile`, for the names in their certificates alone.
+
+    A connection that ends without TLS's own goodbye is an error to it: a body that ends with its connection may have been cut.
+    """
+    context = ssl.create_default_context(cafile=cafile)
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
+    return context
+
+
 def _wait(operation: Callable[[], T], beat: Beat, timeout: float | None) -> T:
     """Repeats `operation`, which raises TimeoutError after a step, until it is done. Raises TimeoutError after `timeout` seconds."""
     end = _end(timeout)
@@ -63,7 +73,14 @@ class GuardedNetwork(httpcore.NetworkBackend):
     beat: Beat
     resolver: Resolver = look_up
 
-    def connect_tcp(self, host: str, port: int, timeout: float | None = None, **_options: object) -> "Stream":
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,  # noqa: ARG002
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,  # noqa: ARG002
+    ) -> "Stream":
         found = _begin(partial(self.resolver, host, port))
         addresses = _wait(partial(found.result, STEP), self.beat, timeout)
         allowed = [address for address in addresses if self.guard.allows(address)]
@@ -123,7 +140,6 @@ class Stream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> "Stream":
-        # An end without TLS's own goodbye is an error to us: a body that ends with its connection may have been cut.
         connection = ssl_context.wrap_socket(
             self._connection,
             server_hostname=server_hostname,

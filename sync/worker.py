@@ -1,6 +1,5 @@
 """What sync handles, with its limits bound."""
 
-import ssl
 from collections.abc import Mapping
 from functools import partial
 from ipaddress import ip_network
@@ -12,13 +11,15 @@ from pipeline.settings import Settings
 from pipeline.work import Handler
 from sync.guard import Guard
 from sync.handler import Limits, fetch
+from sync.network import tls_context
 
 
 def handlers(settings: Settings, _catalog: Engine) -> Mapping[str, Handler]:
     """Raises SystemExit if the networks cannot be read."""
     limits = Limits(settings.upload_limit, settings.fetch_seconds, settings.stall_seconds)
-    tls = ssl.create_default_context(cafile=certifi.where())
-    return {"fetch": partial(fetch, guard=_guard(settings.fetch_networks), limits=limits, tls=tls)}
+    return {
+        "fetch": partial(fetch, guard=_guard(settings.fetch_networks), limits=limits, tls=tls_context(certifi.where()))
+    }
 
 
 def _guard(networks: str) -> Guard:
