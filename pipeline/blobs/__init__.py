@@ -1,6 +1,7 @@
 """The blob port: immutable bytes under an id, durable once written.
 
-Adapters: `pipeline.blobs.directory`, `pipeline.blobs.gridfs`; both pass `pipeline/tests/test_blobs.py`.
+Adapters: `pipeline.blobs.directory`, `pipeline.blobs.gridfs`; both pass `pipeline/tests/test_blobs.py` and
+`pipeline/tests/test_growing_blobs.py`.
 """
 
 import hashlib
@@ -26,6 +27,20 @@ class Writer(Protocol):
     def write(self, data: bytes, /) -> object: ...
 
 
+class Growing(Writer, Protocol):
+    """A blob that is written over several visits."""
+
+    @property
+    def bytes(self) -> int:
+        """All that was written so far, counted from the blob's beginning."""
+
+    def sync(self) -> None:
+        """Makes durable all that was written so far (directory: fsync; MongoDB: `w=majority, journal=true`).
+
+        Raises Busy if another writer has taken the blob over; then nothing since the last `sync` counts.
+        """
+
+
 @dataclass(frozen=True)
 class StoredBlob:
     id: str
@@ -35,7 +50,7 @@ class StoredBlob:
 
 
 class BlobStore(Protocol):
-    """Every method raises `Unavailable` when the store cannot be reached, within a bounded time."""
+    """Every method raises `Unavailable` when the store cannot be reached, within a bounded time, and `Full` when it has no room."""
 
     def create(self, blob_id: str) -> AbstractContextManager[Writer]:
         """Opens a new blob for writing.
@@ -43,6 +58,23 @@ class BlobStore(Protocol):
         Leaving the block cleanly makes it durable and visible, both or neither (MongoDB: `w=majority, journal=true`;
         directory: fsync of file and folder). Leaving it by an exception keeps nothing.
         Raises FileExistsError if the id is taken, ValueError if it is malformed.
+        """
+
+    def extend(self, blob_id: str, offset: int) -> AbstractContextManager[Growing]:
+        """Opens a blob that is not finished yet for writing at `offset` bytes, and drops whatever lay behind.
+
+        0 begins it, also anew; any other offset is what an earlier `sync` made durable. Until `seal` nobody can read it.
+        However the block is left, what was synced stays, and what was not may be lost.
+        Raises BlobMissing if there are fewer bytes than `offset`, FileExistsError if the blob is sealed, ValueError if
+        the id is malformed, Busy while another writer has the blob open. A store that cannot know (MongoDB) lets the
+        newcomer have it, and the writer before gets Busy: from `write` or, at the latest, from `sync`.
+        """
+
+    def seal(self, blob_id: str, bytes: int) -> None:
+        """Makes a grown blob of exactly `bytes` a blob like any other: durable, visible, immutable.
+
+        Quiet if it is one of that length already. Raises BlobMissing if nothing was begun, ValueError if the blob has
+        another length, Busy while it is being written.
         """
 
     def open(self, blob_id: str) -> BinaryIO:
@@ -59,6 +91,9 @@ class BlobStore(Protocol):
 
     def list(self) -> Iterator[StoredBlob]:
         """Every blob, also unfinished ones, in no order; what a janitor needs."""
+
+    def free(self) -> int | None:
+        """Bytes that can still be stored; None if the store cannot tell."""
 
     def ping(self) -> None:
         """Answers if the store can be read and written."""

@@ -1,5 +1,7 @@
 """Blobs as files of one folder: `<id>` for a blob, `.<id>` while it is being written."""
 
+import errno
+import fcntl
 import os
 import shutil
 import tempfile
@@ -9,8 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from pipeline.blobs import CHUNK, BlobMissing, StoredBlob, Writer, check_id
-from pipeline.errors import Unavailable
+from pipeline.blobs import CHUNK, BlobMissing, Growing, StoredBlob, Writer, check_id
+from pipeline.errors import Busy, Full, Unavailable
 
 
 class _File:
@@ -22,6 +24,17 @@ class _File:
     def write(self, data: bytes, /) -> None:
         with _translated():
             self._file.write(data)
+
+    def sync(self) -> None:
+        with _translated():
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+
+class _GrowingFile(_File):
+    @property
+    def bytes(self) -> int:
+        return self._file.tell()
 
 
 class DirectoryBlobs:
@@ -39,13 +52,12 @@ class DirectoryBlobs:
             # Whoever makes this name holds the id, so the rename below can overwrite nothing.
             file = _new_file(kept)
         try:
-            with file:
+            with _closing(file):
                 if path.exists():
                     raise FileExistsError(blob_id)
-                yield _File(file)
-                with _translated():
-                    file.flush()
-                    os.fsync(file.fileno())
+                target = _File(file)
+                yield target
+                target.sync()
             with _translated():
                 kept = kept.rename(path)
                 self._sync_folder()
@@ -53,6 +65,36 @@ class DirectoryBlobs:
             with suppress(OSError):
                 kept.unlink()
             raise
+
+    @contextmanager
+    def extend(self, blob_id: str, offset: int) -> Iterator[Growing]:
+        file = self._hold(blob_id, 0 if offset else os.O_CREAT)
+        with _closing(file):
+            with _translated():
+                if os.fstat(file.fileno()).st_size < offset:
+                    raise BlobMissing(blob_id)
+                file.truncate(offset)
+                file.seek(offset)
+                if not offset:
+                    self._sync_folder()
+            yield _GrowingFile(file)
+
+    def seal(self, blob_id: str, bytes: int) -> None:
+        try:
+            file = self._hold(blob_id)
+        except (BlobMissing, FileExistsError):
+            length = self.size(blob_id)
+        else:
+            with _closing(file), _translated():
+                length = os.fstat(file.fileno()).st_size
+                if length == bytes:
+                    os.fsync(file.fileno())
+                    self._unfinished(blob_id).rename(self._path(blob_id))
+        if length != bytes:
+            raise ValueError(f"blob {blob_id!r} has {length} bytes, not {bytes}")
+        with _translated():  # also for one that was sealed before: maybe that ended just here
+            self._path(blob_id).chmod(0o400)
+            self._sync_folder()
 
     def open(self, blob_id: str) -> BinaryIO:
         path = self._path(blob_id)
@@ -86,6 +128,10 @@ class DirectoryBlobs:
                 with suppress(FileNotFoundError, ValueError):
                     yield _describe(entry)
 
+    def free(self) -> int | None:
+        with _translated():
+            return shutil.disk_usage(self._folder).free
+
     def ping(self) -> None:
         with _translated(), tempfile.TemporaryFile(dir=self._folder, prefix="ping_") as file:
             file.write(b"ping")
@@ -98,6 +144,22 @@ class DirectoryBlobs:
 
     def _unfinished(self, blob_id: str) -> Path:
         return self._folder / f".{check_id(blob_id)}"
+
+    def _hold(self, blob_id: str, flags: int = 0) -> BinaryIO:
+        """The unfinished blob, for this handle alone. Raises BlobMissing, Busy, and FileExistsError if it is finished."""
+        path, kept = self._path(blob_id), self._unfinished(blob_id)
+        with self._missing(blob_id):
+            try:
+                file = _locked(kept, flags)
+            except FileNotFoundError:
+                if not path.exists():
+                    raise
+            else:
+                if not path.exists():
+                    return file
+                file.close()
+                kept.unlink(missing_ok=True)
+            raise FileExistsError(blob_id)
 
     def _sync_folder(self) -> None:
         """A new name is durable only once its folder is."""
@@ -123,6 +185,28 @@ def _new_file(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400), "wb")
 
 
+def _locked(path: Path, flags: int) -> BinaryIO:
+    """Opens the file at `path` for writing. Raises BlockingIOError while another handle, in any process, has it so."""
+    file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CLOEXEC | flags, 0o600), "wb")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.path.samestat(os.fstat(file.fileno()), path.stat()):
+            raise BlockingIOError(f"{path.name} was replaced before it was locked")
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+@contextmanager
+def _closing(file: BinaryIO) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # bytes that cannot be written now were never synced
+            file.close()
+
+
 def _describe(entry: os.DirEntry[str]) -> StoredBlob:
     """Raises ValueError for what is no blob, FileNotFoundError for one that went meanwhile."""
     blob_id = check_id(entry.name.removeprefix("."))
@@ -136,5 +220,9 @@ def _translated() -> Iterator[None]:
         yield
     except FileExistsError:
         raise
+    except BlockingIOError as error:
+        raise Busy("the blob is being written by somebody else") from error
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise Full("the blob folder has no room") from error
         raise Unavailable("the blob folder cannot be used") from error

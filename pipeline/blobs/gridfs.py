@@ -8,25 +8,21 @@ import io
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from bson import Int64, ObjectId
 from pymongo import MongoClient
-from pymongo.errors import BulkWriteError, ConfigurationError, DuplicateKeyError, PyMongoError
+from pymongo.errors import ConfigurationError, PyMongoError
 
-from pipeline.blobs import CHUNK, BlobMissing, StoredBlob, Writer, check_id
-from pipeline.errors import Unavailable
+from pipeline.blobs import CHUNK, BlobMissing, Growing, StoredBlob, Writer, check_id
+from pipeline.blobs.gridfs_errors import translated
+from pipeline.blobs.gridfs_upload import Upload, resume, seal
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
     from pymongo.collection import Collection
     from pymongo.database import Database
-
-_BATCH = 4 * CHUNK
-"""Bytes sent at once: each time the journal is waited for."""
 
 _OPTIONS: dict[str, Any] = {
     "w": "majority",
@@ -38,59 +34,6 @@ _OPTIONS: dict[str, Any] = {
     "waitQueueTimeoutMS": 10_000,
     "tz_aware": True,
 }
-
-_DUPLICATE_KEY = 11000
-
-
-class _Upload:
-    """A blob that is being written. All it sends carries its token, so that `abort` removes nothing but its own."""
-
-    def __init__(self, bucket: "Collection[dict[str, Any]]", blob_id: str) -> None:
-        self._bucket = bucket
-        self._id = blob_id
-        self._token = ObjectId()
-        self._buffer = bytearray()
-        self._chunks = 0
-        self._bytes = 0
-
-    def write(self, data: bytes, /) -> None:
-        self._buffer += data
-        self._bytes += len(data)
-        while len(self._buffer) >= _BATCH:
-            self._send(_BATCH)
-
-    def finish(self) -> None:
-        if self._buffer:
-            self._send(len(self._buffer))
-        document = {
-            "_id": self._id,
-            "length": Int64(self._bytes),
-            "chunkSize": CHUNK,
-            "uploadDate": datetime.now(UTC),
-            "filename": self._id,
-            "metadata": {"upload": self._token},
-        }
-        with _translated():
-            self._bucket.files.insert_one(document)
-
-    def abort(self) -> None:
-        self._bucket.files.delete_one({"_id": self._id, "metadata.upload": self._token})
-        self._bucket.chunks.delete_many({"files_id": self._id, "upload": self._token})
-
-    def _send(self, size: int) -> None:
-        chunks = [
-            {
-                "files_id": self._id,
-                "n": self._chunks + number,
-                "data": bytes(self._buffer[start : min(start + CHUNK, size)]),
-                "upload": self._token,
-            }
-            for number, start in enumerate(range(0, size, CHUNK))
-        ]
-        with _translated():
-            self._bucket.chunks.insert_many(chunks)
-        del self._buffer[:size]
-        self._chunks += len(chunks)
 
 
 class _Download(io.RawIOBase):
@@ -132,7 +75,7 @@ class _Download(io.RawIOBase):
 
     def _fetch(self, number: int) -> memoryview:
         """Raises BlobMissing if the blob was deleted meanwhile."""
-        with _translated():
+        with translated():
             chunk = self._bucket.chunks.find_one({"files_id": self._id, "n": number}, {"data": True})
         expected = min(self._chunk_size, self._length - number * self._chunk_size)
         if chunk is None or len(chunk["data"]) != expected:
@@ -156,11 +99,11 @@ class GridFSBlobs:
     @contextmanager
     def create(self, blob_id: str) -> Iterator[Writer]:
         check_id(blob_id)
-        with _translated():
+        with translated():
             bucket = self._indexed
             if bucket.files.find_one({"_id": blob_id}) or bucket.chunks.find_one({"files_id": blob_id}, {"n": True}):
                 raise FileExistsError(blob_id)
-        upload = _Upload(bucket, blob_id)
+        upload = Upload(bucket, blob_id)
         try:
             yield upload
             upload.finish()
@@ -168,6 +111,27 @@ class GridFSBlobs:
             with suppress(PyMongoError):  # what cannot be removed now, the janitor finds
                 upload.abort()
             raise
+
+    @contextmanager
+    def extend(self, blob_id: str, offset: int) -> Iterator[Growing]:
+        check_id(blob_id)
+        with translated():
+            bucket = self._indexed
+        upload = resume(bucket, blob_id, offset)
+        try:
+            yield upload
+        finally:
+            with suppress(PyMongoError):  # what cannot be removed now, the next writer drops
+                upload.leave()
+
+    def seal(self, blob_id: str, bytes: int) -> None:
+        try:
+            length = self.size(blob_id)
+        except BlobMissing:
+            seal(self._bucket, blob_id, bytes)
+        else:
+            if length != bytes:
+                raise ValueError(f"blob {blob_id!r} has {length} bytes, not {bytes}")
 
     def open(self, blob_id: str) -> BinaryIO:
         return io.BufferedReader(_Download(self._bucket, self._file(blob_id)))
@@ -181,20 +145,28 @@ class GridFSBlobs:
 
     def delete(self, blob_id: str) -> None:
         check_id(blob_id)
-        with _translated():
+        with translated():
             self._bucket.files.delete_one({"_id": blob_id})
             self._bucket.chunks.delete_many({"files_id": blob_id})
 
     def list(self) -> Iterator[StoredBlob]:
-        with _translated():
+        with translated():
             for file in self._bucket.files.find({}, {"length": True, "uploadDate": True}):
                 yield StoredBlob(file["_id"], int(file["length"]), file["uploadDate"])
             for blob_id in self._unfinished():
                 yield from self._describe(blob_id)
 
+    def free(self) -> int | None:
+        """Of the server's disk (https://www.mongodb.com/docs/manual/reference/command/dbStats/)."""
+        with translated():
+            stats = self._database.command("dbStats")
+        if "fsTotalSize" not in stats:
+            return None
+        return int(stats["fsTotalSize"] - stats["fsUsedSize"])
+
     def ping(self) -> None:
         """A write that matches nothing; the server refuses it if it cannot write."""
-        with _translated():
+        with translated():
             self._bucket.files.delete_one({"_id": "", "length": -1})
 
     def close(self) -> None:
@@ -211,7 +183,7 @@ class GridFSBlobs:
         return self._bucket
 
     def _file(self, blob_id: str) -> dict[str, Any]:
-        with _translated():
+        with translated():
             file = self._bucket.files.find_one({"_id": check_id(blob_id)})
         if file is None:
             raise BlobMissing(blob_id)
@@ -230,24 +202,11 @@ class GridFSBlobs:
             yield group["_id"]
 
     def _describe(self, blob_id: str) -> Iterator[StoredBlob]:
-        """An unfinished blob, as of its latest chunk; nothing if it went meanwhile."""
+        """An unfinished blob, as of its latest write; nothing if it went meanwhile."""
+        latest = {"$max": {"$ifNull": ["$written", {"$toDate": "$_id"}]}}
         pipeline: Sequence[Mapping[str, Any]] = [
             {"$match": {"files_id": blob_id}},
-            {"$group": {"_id": None, "bytes": {"$sum": {"$binarySize": "$data"}}, "latest": {"$max": "$_id"}}},
+            {"$group": {"_id": None, "bytes": {"$sum": {"$binarySize": "$data"}}, "latest": latest}},
         ]
         for found in self._bucket.chunks.aggregate(pipeline):
-            yield StoredBlob(blob_id, int(found["bytes"]), found["latest"].generation_time)
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except DuplicateKeyError as error:
-        raise FileExistsError("the blob id is taken") from error
-    except BulkWriteError as error:
-        if any(failure["code"] == _DUPLICATE_KEY for failure in (error.details or {}).get("writeErrors", [])):
-            raise FileExistsError("the blob id is taken") from error
-        raise Unavailable("the blob store did not take the bytes") from error
-    except PyMongoError as error:
-        raise Unavailable("the blob store does not answer") from error
+            yield StoredBlob(blob_id, int(found["bytes"]), found["latest"])

@@ -1,5 +1,6 @@
-"""A catalog, on every database it is made for."""
+"""A catalog and a blob store, each on everything it is made for."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -7,6 +8,9 @@ import pytest
 from sqlalchemy import Engine
 
 from pipeline import database
+from pipeline.blobs import BlobStore
+from pipeline.blobs.directory import DirectoryBlobs
+from pipeline.blobs.gridfs import GridFSBlobs
 from pipeline.catalog import Base
 
 
@@ -20,3 +24,14 @@ def catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     Base.metadata.create_all(engine)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture(params=["directory", pytest.param("gridfs", marks=pytest.mark.servers)])
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BlobStore]:
+    """An empty store."""
+    if request.param == "directory":
+        with contextlib.closing(DirectoryBlobs(tmp_path / "blobs")) as opened:
+            yield opened
+    else:
+        with contextlib.closing(GridFSBlobs(request.getfixturevalue("mongo_url"))) as opened:
+            yield opened

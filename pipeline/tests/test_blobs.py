@@ -23,41 +23,16 @@ from pymongo import MongoClient
 from pipeline.blobs import CHUNK, BlobMissing, BlobStore, check_id, store
 from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.blobs.gridfs import GridFSBlobs
-from pipeline.errors import Unavailable
+from pipeline.errors import Full, Unavailable
+from pipeline.tests.stores import BATCH, get, ids, put
 
-BATCH = 4 * CHUNK
 SIZES = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, BATCH, BATCH + 1, 20 * 10**6]
-
-
-@pytest.fixture(params=["directory", pytest.param("gridfs", marks=pytest.mark.servers)])
-def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BlobStore]:
-    """An empty store."""
-    if request.param == "directory":
-        with contextlib.closing(DirectoryBlobs(tmp_path / "blobs")) as opened:
-            yield opened
-    else:
-        with contextlib.closing(GridFSBlobs(request.getfixturevalue("mongo_url"))) as opened:
-            yield opened
-
-
-def put(blobs: BlobStore, blob_id: str, data: bytes) -> None:
-    with blobs.create(blob_id) as target:
-        target.write(data)
 
 
 def put_half_before(blobs: BlobStore, blob_id: str, fault: Callable[[], None]) -> None:
     with blobs.create(blob_id) as target:
         target.write(bytes(BATCH))
         fault()
-
-
-def get(blobs: BlobStore, blob_id: str) -> bytes:
-    with blobs.open(blob_id) as source:
-        return source.read()
-
-
-def ids(blobs: BlobStore) -> list[str]:
-    return sorted(blob.id for blob in blobs.list())
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -229,6 +204,8 @@ def test_a_fetched_file_outlives_its_blob(blobs: BlobStore, tmp_path: Path) -> N
 def test_a_malformed_id_is_refused_everywhere(blobs: BlobStore, tmp_path: Path, blob_id: str) -> None:
     calls: list[Callable[[], object]] = [
         lambda: blobs.create(blob_id).__enter__(),
+        lambda: blobs.extend(blob_id, 0).__enter__(),
+        lambda: blobs.seal(blob_id, 0),
         lambda: blobs.open(blob_id),
         lambda: blobs.size(blob_id),
         lambda: blobs.delete(blob_id),
@@ -265,6 +242,9 @@ def test_an_accepted_id_is_a_plain_file_name(text: str) -> None:
 def assert_unavailable(blobs: BlobStore, path: Path, seconds: float) -> None:
     calls: list[Callable[[], object]] = [
         lambda: put(blobs, "b", b"1"),
+        lambda: blobs.extend("b", 0).__enter__(),
+        lambda: blobs.seal("b", 0),
+        lambda: blobs.free(),
         lambda: blobs.open("a"),
         lambda: blobs.size("a"),
         lambda: blobs.delete("a"),
@@ -292,7 +272,7 @@ def test_a_full_disk_is_unavailable_and_keeps_nothing(monkeypatch: pytest.Monkey
 
     blobs = DirectoryBlobs(tmp_path / "blobs")
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(Unavailable):
+    with pytest.raises(Full):
         put(blobs, "a", b"1")
     monkeypatch.undo()
     assert ids(blobs) == []
