@@ -5,7 +5,7 @@ from flask_openapi3 import Info, OpenAPI
 from pydantic import ValidationError
 from werkzeug.wrappers import Response
 
-from gateway import api, downloads, jobs, links, login, uploads
+from gateway import api, downloads, events, jobs, links, login, shares, uploads
 from gateway.services import NAME, Services
 from pipeline import database, problems, web
 from pipeline.problems import Problem
@@ -32,7 +32,7 @@ def create_app(services: Services) -> OpenAPI:
     ready = web.checks(catalog=lambda: database.ping(services.jobs.engine), blobs=services.blobs.ping)
     web.instrument(app, "gateway", ready)
     problems.register(app)
-    for module in (login, uploads, jobs, downloads, links):
+    for module in (login, uploads, jobs, events, downloads, shares, links):
         app.register_api(module.api)
     app.add_url_rule("/v1/docs", "docs", app.view_functions["swagger.swagger"])
     app.add_url_rule("/", "home", lambda: redirect("/v1/docs"))
@@ -41,7 +41,8 @@ def create_app(services: Services) -> OpenAPI:
 
 def _refuse(error: ValidationError) -> Response:
     """An id of the wrong form was never given out, so it is answered like one that is not there."""
-    if any(mistake["loc"][0] in ("id", "fid") and mistake["type"] != "missing" for mistake in error.errors()):
-        raise Problem("not_found")
     first = error.errors()[0]
-    raise Problem("invalid", f"{first['loc'][0]}: {first['msg']}")
+    name = str(next(iter(first["loc"]), "the body"))
+    if name in ("id", "fid") and first["type"] != "missing":
+        raise Problem("not_found")
+    raise Problem("invalid", f"{name}: {first['msg']}")

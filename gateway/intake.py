@@ -102,8 +102,8 @@ def _common(wanted: Options, name: str) -> dict[str, Any]:
 def start(new: NewJob) -> Job:
     job, messages = services().jobs.create(new)
     services().dispatcher.send(messages)
-    if job.reused:
-        services().removals.try_now()
+    if new.original and new.original.blob not in {made.blob for made in job.artifacts}:
+        services().remove_soon()
     return job
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import structlog
 from flask import Response
 
-from gateway import intake, models
+from gateway import events, intake, models
 from gateway.access import identity
 from gateway.api import FILE, private_routes
 from gateway.archive import ARCHIVE, send_archive
@@ -37,7 +37,9 @@ def create_job(body: models.Address) -> tuple[dict[str, Any], int, dict[str, str
 
 
 @api.get("/v1/jobs/<id>", summary="Look at a job", responses={200: models.Job})
-def get_job(path: models.JobPath) -> dict[str, Any]:
+def get_job(path: models.JobPath, query: models.WaitQuery) -> dict[str, Any] | Response:
+    if query.wait:
+        return events.wait_for(identity().owner, path.id, query.wait)
     return _answer(services().jobs.get(identity().owner, path.id))
 
 
@@ -65,7 +67,7 @@ def retry_job(path: models.JobPath) -> tuple[dict[str, Any], int]:
 def delete_job(path: models.JobPath) -> tuple[str, int]:
     if not services().jobs.delete(identity().owner, path.id):
         raise Problem("not_found")
-    services().removals.try_now()
+    services().remove_soon()
     return "", 204
 
 

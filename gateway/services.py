@@ -1,10 +1,12 @@
 """What the views work with, handed to the app once."""
 
 from dataclasses import dataclass, field
+from threading import Thread
 
 from flask import current_app
 
 from gateway.auth_client import AuthClient
+from gateway.listeners import Hub
 from gateway.tokens import Tokens
 from pipeline.accounts import Accounts
 from pipeline.blobs import BlobStore
@@ -12,6 +14,7 @@ from pipeline.dispatch import Dispatcher
 from pipeline.jobs import Jobs
 from pipeline.links import Links
 from pipeline.removals import Removals
+from pipeline.shares import Shares
 
 NAME = "spool"
 
@@ -28,12 +31,21 @@ class Services:
     accounts: Accounts
     upload_limit: int
     free_bytes: int
+    public_url: str | None = None
+    hub: Hub = field(init=False)
     removals: Removals = field(init=False)
+    shares: Shares = field(init=False)
     tokens: Tokens = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "hub", Hub())
         object.__setattr__(self, "removals", Removals(self.jobs.engine, self.blobs))
+        object.__setattr__(self, "shares", Shares(self.jobs.engine))
         object.__setattr__(self, "tokens", Tokens(self.auth.keys))
+
+    def remove_soon(self) -> None:
+        """Sees to it, beside the request, that what was just unnamed goes; what it leaves, the workers remove."""
+        Thread(target=self.removals.try_now, name="removals", daemon=True).start()
 
 
 def services() -> Services:

@@ -32,6 +32,8 @@ class BadToken(ValueError):
 class Identity:
     owner: str
     email: str
+    expires: int
+    """Seconds since the epoch."""
 
 
 class Tokens:
@@ -59,7 +61,7 @@ class Tokens:
             )
         except jwt.InvalidTokenError as error:
             raise BadToken from error
-        return Identity(owner=claims["sub"], email=claims["email"])
+        return Identity(owner=claims["sub"], email=claims["email"], expires=claims["exp"])
 
     def _key(self, kid: str) -> jwt.PyJWK:
         if kid not in self._keys:

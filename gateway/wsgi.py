@@ -26,6 +26,7 @@ def _app() -> Flask:
             Accounts(catalog, defaults(settings)),
             settings.upload_limit,
             settings.free_bytes,
+            settings.public_url,
         )
     )
 

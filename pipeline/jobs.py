@@ -147,6 +147,17 @@ class Jobs:
                 erase(session, row)
             return row is not None
 
+    def changed(self, owner: str, since: datetime) -> Sequence[Job]:
+        """Those that changed at or after `since`."""
+        with transaction(self.engine) as session:
+            return [_view(row) for row in session.scalars(_jobs(owner).where(JobRow.changed_at >= since))]
+
+    def deleted(self, owner: str, since: datetime) -> Sequence[tuple[str, datetime]]:
+        """Ids of those deleted at or after `since`, and when."""
+        gone = select(DeletionRow).where(DeletionRow.owner == owner, DeletionRow.at >= since)
+        with transaction(self.engine) as session:
+            return [(row.job_id, row.at) for row in session.scalars(gone)]
+
     def artifact(self, owner: str, fid: str) -> Artifact | None:
         """One file by its id, of whatever job of this owner."""
         mine = select(ArtifactRow).join(JobRow).where(JobRow.owner == owner, ArtifactRow.id == fid)

@@ -1,7 +1,8 @@
 """The gateway with real parts: a catalog in SQLite, blobs in a folder, and auth over a port of its own."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from auth.users import Users
 from gateway.app import create_app
 from gateway.auth_client import AuthClient
 from gateway.services import Services
-from gateway.tests.servers import serve
+from gateway.tests.servers import Gunicorn, gunicorn, serve
 from pipeline import database
 from pipeline.accounts import Accounts
 from pipeline.blobs.directory import DirectoryBlobs
@@ -34,6 +35,8 @@ from pipeline.tasks import Tasks
 ADA, BOB, PASSWORD = "ada@example.org", "bob@example.org", "correct horse: battery"
 LINK_KEY = "k" * 32
 LIMIT = 300_000
+STALL = 0.6
+"""Seconds that a client of gunicorn may say nothing."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +119,28 @@ def world(
     engine = database.connect(f"sqlite:///{shutil.copy(empty_catalog, tmp_path)}")
     queue, folder, client = MemoryQueue(), tmp_path / "blobs", AuthClient(auth_service.url)
     dispatcher = Dispatcher(Tasks(engine), queue)
-    services = Services(Jobs(engine), dispatcher, DirectoryBlobs(folder), client, Links([LINK_KEY], 3600), Accounts(engine), LIMIT, 0)
+    services = Services(
+        Jobs(engine), dispatcher, DirectoryBlobs(folder), client, Links([LINK_KEY], 3600), Accounts(engine), LIMIT, 0
+    )
     yield World(create_app(services), services, queue, folder, tokens_of[ADA], tokens_of[BOB])
+    services.hub.close()
     client.close()
     engine.dispose()
+
+
+@pytest.fixture
+def environment(tmp_path: Path, empty_catalog: Path, auth_service: Auth) -> dict[str, str]:
+    """Settings of a gateway that shares nothing with others."""
+    return {
+        "SPOOL_DATABASE_URL": f"sqlite:///{shutil.copy(empty_catalog, tmp_path / 'gunicorn.db')}",
+        "SPOOL_BLOB_URL": f"file://{tmp_path}/stored",
+        "SPOOL_QUEUE_URL": "memory://",
+        "SPOOL_AUTH_URL": auth_service.url,
+        "SPOOL_LINK_KEYS": LINK_KEY,
+        "SPOOL_STALL_SECONDS": str(STALL),
+    }
+
+
+@pytest.fixture
+def run(tmp_path: Path, environment: Mapping[str, str]) -> Callable[..., AbstractContextManager[Gunicorn]]:
+    return lambda *arguments: gunicorn(tmp_path, environment, *arguments)

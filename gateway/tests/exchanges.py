@@ -7,6 +7,7 @@ from werkzeug.test import TestResponse
 
 from gateway.tests.conftest import World
 from gateway.tests.servers import ROOT
+from pipeline.work import Artifact, NextTask, Result
 
 NOBODYS = "0" * 32
 """An id of the right form that nothing has."""
@@ -29,3 +30,31 @@ def assert_problem(answer: TestResponse, status: int, code: str) -> None:
     assert (answer.json["status"], answer.json["code"]) == (status, code)
     for secret in ("Traceback", "/tmp", "sqlite", ".py"):
         assert secret not in answer.text
+
+
+class Unread(io.BytesIO):
+    """A body that nobody may read."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        raise AssertionError("the body was read")
+
+    readinto = read  # type: ignore[assignment]
+
+
+def finish(world: World, job_id: str) -> None:
+    """Works the job off, to an MP3 of three letters."""
+    tasks, store = world.services.dispatcher.tasks, world.services.blobs
+    consumer = world.queue.consumer(["extract", "encode"])
+    for kind in ("extract", "encode"):
+        delivery = consumer.receive(1)
+        assert delivery
+        task = tasks.claim(delivery.message.task_id, "a worker")
+        assert task
+        assert (task.kind, task.job_id) == (kind, job_id)
+        if kind == "extract":
+            world.services.dispatcher.send(tasks.finish(task, Result(next=[NextTask("encode")])))
+        else:
+            with store.create(task.blob_id("audio")) as blob:
+                blob.write(b"mp3")
+            made = Artifact("talk.mp3", "audio", "audio/mpeg", 3, "0" * 64, task.blob_id("audio"))
+            tasks.finish(task, Result([made]))

@@ -1,8 +1,7 @@
 """Real servers, and clients that vanish, stall or send a lot."""
 
-import shutil
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
@@ -10,32 +9,11 @@ import httpx
 import pytest
 
 from dev.waiting import eventually
-from gateway.tests.conftest import ADA, LINK_KEY, PASSWORD, Auth, World
-from gateway.tests.servers import Gunicorn, dial, gunicorn, read_all, serve, start, upload_head
+from gateway.tests.conftest import ADA, PASSWORD, World
+from gateway.tests.servers import Gunicorn, dial, read_all, serve, start, upload_head
 
 CURL = ["curl", "--silent", "--show-error", "--max-time", "30"]
-STALL = 0.6
-"""Seconds that a client may say nothing."""
-
 Run = Callable[..., AbstractContextManager[Gunicorn]]
-
-
-@pytest.fixture
-def environment(tmp_path: Path, empty_catalog: Path, auth_service: Auth) -> dict[str, str]:
-    """Settings of a gateway that shares nothing with others."""
-    return {
-        "SPOOL_DATABASE_URL": f"sqlite:///{shutil.copy(empty_catalog, tmp_path / 'gunicorn.db')}",
-        "SPOOL_BLOB_URL": f"file://{tmp_path}/stored",
-        "SPOOL_QUEUE_URL": "memory://",
-        "SPOOL_AUTH_URL": auth_service.url,
-        "SPOOL_LINK_KEYS": LINK_KEY,
-        "SPOOL_STALL_SECONDS": str(STALL),
-    }
-
-
-@pytest.fixture
-def run(tmp_path: Path, environment: Mapping[str, str]) -> Run:
-    return lambda *arguments: gunicorn(tmp_path, environment, *arguments)
 
 
 @pytest.fixture

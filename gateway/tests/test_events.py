@@ -1,0 +1,222 @@
+"""What listeners hear, on a real gunicorn, while jobs change in the catalog behind it."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import Engine, select
+
+from gateway.events import SETTLE, JobsOf
+from gateway.tests.conftest import World
+from gateway.tests.exchanges import NOBODYS, TALK, assert_problem
+from gateway.tests.servers import Gunicorn
+from pipeline import database
+from pipeline.catalog import JobRow, TaskRow
+from pipeline.tasks import Tasks
+from pipeline.work import Result, Task
+
+
+@dataclass(frozen=True)
+class Behind:
+    """A gunicorn, and the catalog that it shares with workers."""
+
+    url: str
+    catalog: Engine
+    headers: dict[str, str]
+
+    def upload(self, name: str = "talk.mp4") -> str:
+        content = name.encode() + TALK[len(name) :]
+        answer = httpx.put(f"{self.url}/v1/files/{name}", content=b"\x00" + content, headers=self.headers)
+        return str(answer.raise_for_status().json()["id"])
+
+    def post(self, path: str) -> httpx.Response:
+        return httpx.post(f"{self.url}{path}", headers=self.headers, timeout=20)
+
+    def claim(self, job_id: str) -> Task:
+        with database.transaction(self.catalog) as session:
+            found = session.scalar(select(TaskRow.id).where(TaskRow.job_id == job_id, TaskRow.state == "queued"))
+        assert found
+        task = Tasks(self.catalog).claim(found, "a worker")
+        assert task
+        return task
+
+
+@pytest.fixture
+def behind(run: Callable[..., AbstractContextManager[Gunicorn]], world: World, tmp_path: Path) -> Iterator[Behind]:
+    engine = database.connect(f"sqlite:///{tmp_path}/gunicorn.db")
+    with run("--threads=2") as server:
+        yield Behind(server.url, engine, world.ada)
+    engine.dispose()
+
+
+class Listener:
+    """A client of an event stream, reading in a thread of its own."""
+
+    def __init__(self, behind: Behind, path: str, last: str | None = None) -> None:
+        headers = {**behind.headers, **({"Last-Event-ID": last} if last else {})}
+        self._client = httpx.Client(timeout=20)
+        self._context = self._client.stream("GET", behind.url + path, headers=headers)
+        self.response = self._context.__enter__()
+        self._lines = self.response.iter_lines()
+
+    def next(self) -> tuple[str, str, dict[str, Any]]:
+        """Id, name and data of the next event."""
+        found: dict[str, str] = {}
+        for line in self._lines:
+            name, _, value = line.partition(": ")
+            found[name] = value
+            if not line and "data" in found:
+                return found["id"], found["event"], json.loads(found["data"])
+        raise EOFError
+
+    def close(self) -> None:
+        self._context.__exit__(None, None, None)
+        self._client.close()
+
+
+@pytest.fixture
+def listen(behind: Behind) -> Iterator[Callable[..., Listener]]:
+    open_ones: list[Listener] = []
+
+    def start(path: str, last: str | None = None) -> Listener:
+        open_ones.append(Listener(behind, path, last))
+        return open_ones[-1]
+
+    yield start
+    for listener in open_ones:
+        listener.close()
+
+
+Listen = Callable[..., Listener]
+
+
+def test_a_job_tells_what_becomes_of_it_until_it_has_ended(behind: Behind, listen: Listen) -> None:
+    job_id = behind.upload()
+    listener = listen(f"/v1/jobs/{job_id}/events")
+    assert listener.response.headers["Content-Type"].startswith("text/event-stream")
+    assert listener.response.headers["X-Request-Id"]
+    assert listener.next()[2]["state"] == "queued"
+    task = behind.claim(job_id)
+    assert listener.next()[2]["state"] == "running"
+    Tasks(behind.catalog).renew(task, 40)
+    assert listener.next()[2]["stages"][0]["percent"] == 40
+    Tasks(behind.catalog).reject(task, "No sound.")
+    last, name, job = listener.next()
+    assert (name, job["state"], job["reason"]) == ("job", "failed", "No sound.")
+    with pytest.raises(EOFError):
+        listener.next()
+    again = {**behind.headers, "Last-Event-ID": last}
+    assert httpx.get(f"{behind.url}/v1/jobs/{job_id}/events", headers=again).status_code == 204
+
+
+def test_cancel_retry_and_deletion_are_told(behind: Behind, listen: Listen) -> None:
+    listener = listen("/v1/events")
+    job_id = behind.upload()
+    assert listener.next()[2]["state"] == "queued"
+    assert behind.post(f"/v1/jobs/{job_id}/cancel").status_code == 200
+    assert listener.next()[2]["state"] == "cancelled"
+    assert behind.post(f"/v1/jobs/{job_id}/retry").status_code == 202
+    assert listener.next()[2]["state"] == "queued"
+    httpx.delete(f"{behind.url}/v1/jobs/{job_id}", headers=behind.headers)
+    assert listener.next()[1:] == ("deleted", {"id": job_id})
+
+
+def test_who_was_cut_off_hears_what_happened_meanwhile(behind: Behind, listen: Listen) -> None:
+    first = listen("/v1/events")
+    known = behind.upload("a.mp4")
+    last, _, job = first.next()
+    assert job["id"] == known
+    first.close()
+    missed = {behind.upload("b.mp4"), behind.upload("c.mp4")}
+    httpx.delete(f"{behind.url}/v1/jobs/{known}", headers=behind.headers)
+    again = listen("/v1/events", last)
+    told = [again.next() for _ in range(3)]
+    assert {data["id"] for _, name, data in told if name == "job"} == missed
+    assert [data["id"] for _, name, data in told if name == "deleted"] == [known]
+    assert len({key for key, _, _ in told}) == 3
+
+
+def test_nobody_hears_of_others(behind: Behind, world: World, listen: Listen) -> None:
+    job_id = behind.upload()
+    answer = httpx.get(f"{behind.url}/v1/jobs/{job_id}/events", headers=world.bob)
+    assert answer.status_code == 404
+    listener = listen("/v1/events")
+    httpx.put(f"{behind.url}/v1/files/bobs.mp4", content=b"\x00" + TALK, headers=world.bob).raise_for_status()
+    own = behind.upload("own.mp4")
+    heard = {listener.next()[2]["id"], listener.next()[2]["id"]}
+    assert heard == {job_id, own}
+
+
+@pytest.mark.parametrize("last", ["x", "2026-01-01", "2026-01-01T00:00:00/x y", "0001-01-01T00:00:00+00:00/x"])
+def test_an_id_that_was_never_given_is_refused(world: World, last: str) -> None:
+    answer = world.client.get("/v1/events", headers={**world.ada, "Last-Event-ID": last})
+    assert_problem(answer, 422, "invalid")
+
+
+def test_a_change_that_is_seen_late_is_told_all_the_same_and_none_twice(world: World) -> None:
+    """A commit may become visible after a later one: what is told must not hang on the order."""
+    jobs = world.services.jobs
+    source = JobsOf(jobs, "owner")
+    _, cursor, _ = source(None)
+    engine = jobs.engine
+    moment = database.now()
+
+    def add(job_id: str, age: float) -> None:
+        with database.transaction(engine) as session:
+            changed = moment - SETTLE * age
+            session.add(JobRow(id=job_id * 32, owner="owner", title="t", options={}, changed_at=changed))
+
+    add("a", 0)
+    told, cursor, _ = source(cursor)
+    add("b", 0.5)
+    late, cursor, _ = source(cursor)
+    nothing, _, _ = source(cursor)
+    assert [event.id[-1] for event in [*told, *late, *nothing]] == ["a", "b"]
+
+
+def test_a_poll_is_answered_when_the_job_has_ended(behind: Behind) -> None:
+    job_id = behind.upload()
+    answers: list[httpx.Response] = []
+
+    def poll() -> None:
+        answers.append(httpx.get(f"{behind.url}/v1/jobs/{job_id}?wait=30", headers=behind.headers, timeout=40))
+
+    pollers = [threading.Thread(target=poll) for _ in range(4)]  # twice as many as the gateway has threads
+    for poller in pollers:
+        poller.start()
+    Tasks(behind.catalog).reject(behind.claim(job_id), "No sound.")
+    began = time.monotonic()
+    for poller in pollers:
+        poller.join()
+    assert time.monotonic() - began < 20
+    assert [answer.json()["state"] for answer in answers] == ["failed"] * 4
+    assert answers[0].headers["Content-Type"] == "application/json"
+
+
+def test_a_poll_is_answered_when_its_time_is_up(behind: Behind) -> None:
+    job_id = behind.upload()
+    answer = httpx.get(f"{behind.url}/v1/jobs/{job_id}?wait=0.3", headers=behind.headers)
+    assert (answer.status_code, answer.json()["state"]) == (200, "queued")
+    missing = httpx.get(f"{behind.url}/v1/jobs/{NOBODYS}?wait=0.3", headers=behind.headers)
+    assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("wait", ["-1", "61", "x", "nan"])
+def test_a_wait_that_cannot_be_is_refused(world: World, wait: str) -> None:
+    assert_problem(world.get(f"/v1/jobs/{NOBODYS}?wait={wait}"), 422, "invalid")
+
+
+def test_the_result_of_a_task_of_another_job_is_no_news(behind: Behind, listen: Listen) -> None:
+    first, second = behind.upload("a.mp4"), behind.upload("b.mp4")
+    listener = listen(f"/v1/jobs/{first}/events")
+    listener.next()
+    Tasks(behind.catalog).finish(behind.claim(second), Result())
+    Tasks(behind.catalog).finish(behind.claim(first), Result())
+    assert listener.next()[2]["id"] == first
