@@ -4,13 +4,15 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import embedded, figures, installed
+from bench import downloads, embedded, figures, installed
+
+PARTS = (embedded.measure, downloads.measure, installed.with_servers)
 
 
 def main() -> None:
     measured = []
-    with tempfile.TemporaryDirectory() as embedded_folder, tempfile.TemporaryDirectory() as installed_folder:
-        for measure, folder in ((embedded.measure, embedded_folder), (installed.with_servers, installed_folder)):
+    for measure in PARTS:
+        with tempfile.TemporaryDirectory() as folder:
             for figure in measure(Path(folder)):
                 print(figure, flush=True)
                 measured.append(figure)

@@ -152,8 +152,10 @@ def modified(world: World, job_id: str) -> tuple[int, ...]:
     return opened(get(world, job_id)).infolist()[0].date_time
 
 
-@pytest.mark.parametrize("limit", [0, 1000, 300_000])
-def test_large_files_and_large_zips_use_zip64(world: World, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+@pytest.mark.parametrize(("limit", "large_files"), [(0, 8), (1000, 2), (300_000, 0)])
+def test_large_files_and_large_zips_use_zip64(
+    world: World, monkeypatch: pytest.MonkeyPatch, limit: int, large_files: int
+) -> None:
     """As if a zip without it ended at `limit` bytes, which is faster than 4 GiB."""
     job_id = a_job(world, "talk.txt", *(f"{number}.txt" for number in range(5)))
     plain = get(world, job_id)
@@ -163,6 +165,9 @@ def test_large_files_and_large_zips_use_zip64(world: World, monkeypatch: pytest.
     assert answer.headers["Content-Length"] == str(len(answer.data))
     assert b"PK\x06\x06" not in plain.data
     assert answer.data.count(b"PK\x06\x06") == 1  # APPNOTE.TXT, 4.3.14: the zip64 end of central directory
+    assert (
+        answer.data.count(b"\x01\0\x10\0" + bytes(16)) == large_files
+    )  # 4.5.3: room for sizes that come behind the data
     archive = opened(answer)
     assert (archive.read("talk.mp4"), archive.read("more.mp4"), archive.read("4.txt")) == (TALK, TALK, b"4.txt")
 
