@@ -1,25 +1,93 @@
-"""/v1/links: what the links in mails open, without a sign-in."""
+"""/v1/links: what signed links open, without a sign-in."""
 
-from flask import Response
+from contextlib import ExitStack
+
+from flask import Response, jsonify, request
 
 from gateway import models
 from gateway.api import FILE, routes
+from gateway.archive import ARCHIVE, send_archive
 from gateway.downloads import send
 from gateway.services import services
-from pipeline.links import BadLink, ExpiredLink
+from pipeline.links import BadLink, ExpiredLink, Grant
 from pipeline.problems import Problem
+from pipeline.shares import Share
 
-api = routes("links", [404, 410, 416, 503])
+api = routes("links", [404, 410, 412, 416, 503])
 
 
-@api.get("/v1/links/<token>", summary="Download a file by a signed link", responses=FILE)
+@api.get("/v1/links/<token>", summary="Open a signed link", responses={**FILE, 200: models.SharedJob})
 def open_link(path: models.LinkPath) -> Response:
+    """To one file: the file. To a job: what files it has."""
+    grant = _grant(path.token)
+    if grant.kind == "file":
+        return send(services().jobs.linked_artifact(grant.id))
+    share = _share(grant)
+    if share.artifact_id is not None:
+        return counted(share, send(services().jobs.artifact(share.owner, share.artifact_id), whole=_is_whole(share)))
+    job = services().jobs.get(share.owner, share.job_id)
+    if job is None:
+        raise Problem("not_found")
+    return jsonify(models.SharedJob.of(job, path.token, grant.expires_at).model_dump(mode="json"))
+
+
+@api.get("/v1/links/<token>/artifacts/<name>", summary="Download a file by the link to its job", responses=FILE)
+def open_linked_file(path: models.LinkedFilePath) -> Response:
+    share = _shared_job(path.token)
+    found = services().jobs.named_artifact(share.owner, share.job_id, path.name)
+    return counted(share, send(found, whole=_is_whole(share)))
+
+
+@api.get("/v1/links/<token>/archive", summary="Download all files by the link to their job", responses=ARCHIVE)
+def open_linked_archive(path: models.LinkPath) -> Response:
+    share = _shared_job(path.token)
+    return counted(share, send_archive(services().jobs.get(share.owner, share.job_id)))
+
+
+@api.after_request
+def _keep_to_yourself(response: Response) -> Response:
+    """A link is a secret: no other site, index or cache learns of it. Files say themselves who may keep them."""
+    response.headers["Referrer-Policy"] = "no-referrer"
+    response.headers["X-Robots-Tag"] = "noindex"
+    response.headers.setdefault("Cache-Control", "private, no-store")
+    return response
+
+
+def _grant(token: str) -> Grant:
     try:
-        fid = services().links.open(path.token)
+        return services().links.open(token)
     except ExpiredLink:
         raise Problem("link_expired") from None
     except BadLink:
         raise Problem("not_found") from None
-    response = send(services().jobs.linked_artifact(fid))
-    response.headers["Referrer-Policy"] = "no-referrer"
+
+
+def _share(grant: Grant) -> Share:
+    share = services().shares.find(grant.id) if grant.kind == "row" else None
+    if share is None:
+        raise Problem("not_found")
+    if share.is_used_up:
+        raise Problem("link_used_up")
+    return share
+
+
+def _shared_job(token: str) -> Share:
+    share = _share(_grant(token))
+    if share.artifact_id is not None:
+        raise Problem("not_found")
+    return share
+
+
+def _is_whole(share: Share) -> bool:
+    """Where downloads are counted none is made of parts, which would cost nothing, or one each."""
+    return share.downloads is not None
+
+
+def counted(share: Share, response: Response) -> Response:
+    """Takes one of the link's downloads if a whole file is about to go, and does not let it go if none is left."""
+    with ExitStack() as unsent:
+        unsent.callback(response.close)
+        if request.method == "GET" and response.status_code == 200 and not services().shares.use(share.id):
+            raise Problem("link_used_up")
+        unsent.pop_all()
     return response

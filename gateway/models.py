@@ -1,12 +1,14 @@
 """What goes over the wire: one source for what is checked, answered and documented."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal, Self
 from urllib.parse import quote
 
-from pydantic import BaseModel, ConfigDict, Field, HttpUrl
+from flask_openapi3.models import MediaType, Schema
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, HttpUrl, ValidationInfo, field_validator
 
 from pipeline import jobs, work
+from pipeline.database import now
 from pipeline.options import Options
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -80,6 +82,85 @@ class JobList(Answer):
     next: str | None = Field(description="The cursor of the next page; null on the last.")
 
 
+LONGEST_LINK = 366 * 86400
+"""Seconds."""
+
+
+class NewLink(BaseModel):
+    """What a link is to open, and for how long."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    artifact: str | None = Field(None, description="The name of a file of the job; the whole job if unset.")
+    seconds: int | None = Field(
+        None, ge=1, le=LONGEST_LINK, description="How long it is good for; as long as links in mails if unset."
+    )
+    expires_at: AwareDatetime | None = Field(None, description="When it ends, instead of `seconds`; RFC 3339.")
+    downloads: int | None = Field(
+        None, ge=1, le=1_000_000, description="How many whole files or archives it is good for; no limit if unset."
+    )
+
+    @field_validator("expires_at")
+    @classmethod
+    def _is_one_near_end(cls, end: datetime | None, info: ValidationInfo) -> datetime | None:
+        if end and info.data.get("seconds"):
+            raise ValueError("either this or seconds can be given")
+        if end and not 0 < (end - now()).total_seconds() <= LONGEST_LINK:
+            raise ValueError(f"this has to be in the future, by {LONGEST_LINK} seconds at most")
+        return end
+
+    def end(self, seconds: int) -> datetime:
+        """As asked for, or after `seconds`. A link ends at a full second."""
+        end = self.expires_at or now() + timedelta(seconds=self.seconds or seconds)
+        return end.replace(microsecond=0)
+
+
+class Link(Answer):
+    """A link to one file of a job, or to all of it. Times are RFC 3339, UTC."""
+
+    id: str
+    artifact: str | None = Field(description="The file; null for the whole job.")
+    url: str = Field(description="Whoever has it needs no sign-in. A path, unless the server knows its own address.")
+    created_at: datetime
+    expires_at: datetime
+    downloads: int | None = Field(description="How many it is good for; null for no limit.")
+    used: int = Field(description="Whole files and archives that were sent by it, or begun.")
+
+
+class LinkList(Answer):
+    items: list[Link]
+
+
+class SharedFile(Answer):
+    name: str
+    type: str = Field(description="Media type.")
+    bytes: int
+    href: str = Field(description="Path of the file on this server.")
+
+
+class SharedJob(Answer):
+    """A job as those see it who hold a link to it."""
+
+    model_config = ConfigDict(
+        openapi_extra={  # type: ignore[typeddict-unknown-key]  # read by flask-openapi3
+            "description": "The file, if the link is to one, or what files its job has.",
+            "content": {"*/*": MediaType(schema=Schema(type="string", format="binary"))},
+        }
+    )
+
+    title: str
+    files: list[SharedFile]
+    archive: str = Field(description="Path of all files as one zip.")
+    expires_at: datetime
+
+    @classmethod
+    def of(cls, job: jobs.Job, token: str, expires_at: datetime) -> Self:
+        base = f"/v1/links/{token}"
+        files = [{**vars(found), "href": f"{base}/artifacts/{quote(found.name, safe='')}"} for found in job.artifacts]
+        shared = {"title": job.title, "files": files, "archive": f"{base}/archive", "expires_at": expires_at}
+        return cls.model_validate(shared)
+
+
 class JobPath(BaseModel):
     id: str = Field(pattern=ID)
 
@@ -88,8 +169,16 @@ class ArtifactPath(JobPath):
     name: str
 
 
+class JobLinkPath(JobPath):
+    link: str
+
+
 class LinkPath(BaseModel):
     token: str
+
+
+class LinkedFilePath(LinkPath):
+    name: str
 
 
 class ListQuery(BaseModel):

@@ -1,8 +1,11 @@
-"""Signed links: who holds one may fetch one file until it expires, without a login."""
+"""Signed links: who holds one may fetch what it was made for until it expires, without a login."""
 
+import hashlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
 
 from itsdangerous import BadData, URLSafeSerializer
 
@@ -10,6 +13,8 @@ from pipeline.settings import Settings
 
 SALT = "spool.links"
 SHORTEST = 32
+
+Kind = Literal["file", "row"]
 
 
 class BadLink(ValueError):
@@ -31,25 +36,57 @@ def links(settings: Settings) -> "Links":
 
 
 @dataclass(frozen=True)
+class Grant:
+    """What a token opens: the file with this `fid`, or what the catalog's row of the link says."""
+
+    kind: Kind
+    id: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True)
 class Links:
-    """`keys` sign: the newest last, older ones are still accepted. `seconds` is how long a new link is good for."""
+    """`keys` sign: the newest last, older ones are still accepted. `seconds` is how long a new link is good for.
+
+    A token is the id of its key and what itsdangerous signs with it (HMAC, SHA-256): a kind, an id, an end in Unix time.
+    """
 
     keys: Sequence[str]
     seconds: int
 
     def sign(self, fid: str) -> str:
         """A token for the file `fid`, safe in a URL."""
-        return str(self._serializer().dumps([fid, int(time.time()) + self.seconds]))
+        return self._sign("file", fid, int(time.time()) + self.seconds)
 
-    def open(self, token: str) -> str:
-        """The file a token is for. Raises BadLink or ExpiredLink."""
+    def sign_row(self, row_id: str, expires_at: datetime) -> str:
+        """A token for what `pipeline.shares` keeps as `row_id`; the same every time while no key is added."""
+        return self._sign("row", row_id, int(expires_at.timestamp()))
+
+    def open(self, token: str) -> Grant:
+        """Raises BadLink or ExpiredLink."""
+        kid, _, signed = token.partition(".")
         try:
-            fid, expires = self._serializer().loads(token)
+            kind, found, expires = _serializer(self._key(kid)).loads(signed)
         except BadData as error:
             raise BadLink from error
         if time.time() > expires:
             raise ExpiredLink
-        return str(fid)
+        return Grant(kind, found, datetime.fromtimestamp(expires, UTC))
 
-    def _serializer(self) -> URLSafeSerializer:
-        return URLSafeSerializer(list(self.keys), salt=SALT)
+    def _sign(self, kind: Kind, found: str, expires: int) -> str:
+        key = self.keys[-1]
+        return f"{_key_id(key)}.{_serializer(key).dumps([kind, found, expires])}"
+
+    def _key(self, kid: str) -> str:
+        for key in self.keys:
+            if _key_id(key) == kid:
+                return key
+        raise BadLink
+
+
+def _key_id(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:8]
+
+
+def _serializer(key: str) -> URLSafeSerializer:
+    return URLSafeSerializer(key, salt=SALT, signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256})

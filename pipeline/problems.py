@@ -8,14 +8,16 @@ from typing import Any
 import structlog
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.sansio.response import Response as SansioResponse
 
-from pipeline.errors import Full, Unavailable
+from pipeline.errors import Busy, Full, Unavailable
 
 RETRY_AFTER = 5
 """Seconds after which a client may try again when a part is away."""
 
 log = structlog.get_logger()
+HTTP_STATUS_CODES[460] = "Checksum Mismatch"  # tus; werkzeug looks the phrase up here
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,13 @@ KINDS = {
     "not_acceptable": Kind(406, "None of the accepted types can be given."),
     "timeout": Kind(408, "The request took too long to arrive."),
     "conflict": Kind(409, "This does not fit what is there."),
+    "upload_offset": Kind(409, "The upload has come to another byte; ask how far it is."),
     "link_expired": Kind(410, "The link has expired."),
+    "upload_expired": Kind(410, "The upload has expired; begin it again."),
+    "link_used_up": Kind(410, "The link has been used as often as it may be."),
     "length_required": Kind(411, "The request must say its length."),
     "precondition_failed": Kind(412, "The thing is not what the request expects."),
+    "tus_version": Kind(412, "This is tus 1.0.0, and the request has to say so in Tus-Resumable."),
     "too_large": Kind(413, "The request is too large."),
     "media_type": Kind(415, "This type of content is not taken."),
     "quota_stored": Kind(413, "You keep as much as you may; delete something first."),
@@ -48,11 +54,14 @@ KINDS = {
     "file_not_media": Kind(422, "The file is neither a video nor a recording."),
     "files_too_many": Kind(422, "The request holds more than one file."),
     "digest_wrong": Kind(422, "The file did not arrive as it was sent."),
+    "locked": Kind(423, "Somebody else is writing this; try again in a few seconds."),
     "too_many_requests": Kind(429, "Too many attempts; wait a little."),
     "quota_day": Kind(429, "You have uploaded as much as you may today."),
     "quota_jobs": Kind(429, "As many of your jobs are unfinished as may be at a time."),
     "quota_minutes": Kind(429, "As much has been worked on for you as may be this month."),
+    "too_many_uploads": Kind(429, "As many of your uploads are unfinished as may be; finish one or delete it."),
     "headers_too_large": Kind(431, "The request's headers are too large."),
+    "checksum_wrong": Kind(460, "The bytes did not arrive as they were sent; send them again."),
     "internal": Kind(500, "Something went wrong on our side."),
     "unavailable": Kind(503, "A part of the service is away; try again soon."),
     "store_full": Kind(507, "There is no room left for this; tell whoever runs this server."),
@@ -95,6 +104,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Full, _full)
     app.register_error_handler(Unavailable, _unavailable)
+    app.register_error_handler(Busy, lambda _: Problem("locked").response())
     app.register_error_handler(Exception, _unexpected)
 
 
