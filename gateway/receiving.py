@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO
 
 import http_sf
@@ -14,8 +15,15 @@ ALGORITHMS = {"sha-256": "sha256", "sha-512": "sha512"}
 """Those of RFC 9530 that are not broken, and Python's names for them."""
 
 
+LARGE = CHUNK // 4
+"""Bytes of a piece that is worth handing to another thread."""
+
+
 class Receiver:
-    """Passes what is written on to `target`, at most `limit` bytes of it. Both methods raise `Problem`."""
+    """Passes what is written on to `target`, at most `limit` bytes of it. Both methods raise `Problem`.
+
+    Large pieces are hashed in a thread beside the writing: hashlib does not hold the interpreter's lock meanwhile.
+    """
 
     def __init__(self, target: Writer, limit: int, expected: Mapping[str, bytes] | None = None) -> None:
         self.bytes = 0
@@ -24,9 +32,13 @@ class Receiver:
         self._expected = dict(expected or {})
         self._digests = {name: hashlib.new(ALGORITHMS[name]) for name in {"sha-256", *self._expected}}
         self._head = b""
+        self._beside = ThreadPoolExecutor(1, "digests")
+        self._hashed: Future[None] = Future()
+        self._hashed.set_result(None)
 
     @property
     def sha256(self) -> str:
+        self._hashed.result()
         return self._digests["sha-256"].hexdigest()
 
     def write(self, data: bytes) -> None:
@@ -34,8 +46,11 @@ class Receiver:
         if self.bytes > self._limit:
             raise Problem("too_large", limit=self._limit)
         self._head += data[: HEAD - len(self._head)]
-        for digest in self._digests.values():
-            digest.update(data)
+        self._hashed.result()
+        if len(data) < LARGE:
+            self._hash(data)
+        else:
+            self._hashed = self._beside.submit(self._hash, data)
         self._target.write(data)
 
     def end(self) -> None:
@@ -44,9 +59,14 @@ class Receiver:
             raise Problem("file_empty")
         if plainly_not_media(self._head):
             raise Problem("file_not_media")
+        self._hashed.result()
         for name, digest in self._expected.items():
             if self._digests[name].digest() != digest:
                 raise Problem("digest_wrong", f"The bytes that came do not have the {name} that the request names.")
+
+    def _hash(self, data: bytes) -> None:
+        for digest in self._digests.values():
+            digest.update(data)
 
 
 def receive(body: IO[bytes], receiver: Receiver) -> None:
