@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.blobs import BlobMissing, BlobStore
@@ -95,6 +95,7 @@ def test_a_sealed_file_is_read_only(directory: BlobStore, tmp_path: Path) -> Non
     assert (tmp_path / "blobs/a").stat().st_mode & 0o777 == 0o400
 
 
+@settings(deadline=None, max_examples=50)  # it waits for the disk
 @given(
     data=st.binary(max_size=300),
     cuts=st.lists(st.tuples(st.integers(0, 300), st.integers(0, 50), st.booleans()), max_size=6),

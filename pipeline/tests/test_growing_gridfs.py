@@ -79,16 +79,17 @@ def stray(number: int) -> dict[str, Any]:
     return {"files_id": "a", "n": number, "data": b"stray", "upload": "a dead writer's"}
 
 
-def test_chunks_of_a_dead_writer_make_way_for_the_next(mongo_blobs: BlobStore, bucket: Any) -> None:
+@pytest.mark.parametrize("begun", [CHUNK, CHUNK - 5])
+def test_chunks_of_a_dead_writer_make_way_for_the_next(mongo_blobs: BlobStore, bucket: Any, begun: int) -> None:
     with mongo_blobs.extend("a", 0) as target:
-        target.write(some(CHUNK))
+        target.write(some(begun))
         target.sync()
         bucket.chunks.insert_many([stray(3), stray(4), stray(9)])
         target.write(some(BATCH))
         target.sync()
     assert numbers(bucket) == [0, 1, 2, 3, 4]
-    mongo_blobs.seal("a", CHUNK + BATCH)
-    assert get(mongo_blobs, "a") == some(CHUNK) + some(BATCH)
+    mongo_blobs.seal("a", begun + BATCH)
+    assert get(mongo_blobs, "a") == some(begun) + some(BATCH)
 
 
 def test_chunks_of_a_dead_writer_are_gone_after_the_next_visit(mongo_blobs: BlobStore, bucket: Any) -> None:
@@ -110,6 +111,16 @@ def test_a_visitor_who_wakes_up_on_the_way_in_removes_nothing_of_the_next(
         pass
     mongo_blobs.seal("a", 3 + BATCH)
     assert get(mongo_blobs, "a") == b"123" + some(BATCH)
+
+
+def test_what_is_sent_while_another_comes_in_is_dropped(
+    monkeypatch: pytest.MonkeyPatch, mongo_blobs: BlobStore, bucket: Any
+) -> None:
+    with lost(mongo_blobs) as stale:
+        just_before(monkeypatch, Collection, "update_one", lambda: stale.write(bytes(BATCH)))
+        with mongo_blobs.extend("a", 0):
+            assert numbers(bucket) == [0]
+        stale.sync()
 
 
 @pytest.mark.parametrize("call", ["distinct", "update_one"])
