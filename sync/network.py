@@ -144,7 +144,7 @@ class Stream(httpcore.NetworkStream):
             self._connection,
             server_hostname=server_hostname,
             do_handshake_on_connect=False,
-            suppress_ragged_eofs=False,
+            suppress_ragged_eofs=False,  # as in `tls_context`; newer Pythons ask here
         )
         secured = Stream(connection, self._beat)
         try:
