@@ -54,7 +54,9 @@ def gateway_app(settings: Settings, sender: Dispatcher, blobs: BlobStore) -> Fla
     catalog = sender.tasks.engine
     accounts = Accounts(catalog, defaults(settings))
     parts = Jobs(catalog), sender, blobs, client, links(settings), accounts
-    return gateway.app.create_app(Services(*parts, settings.upload_limit, settings.free_bytes, settings.public_url))
+    limits = settings.upload_limit, settings.free_bytes
+    outside = settings.public_url, settings.upload_hours, settings.cors_origins
+    return gateway.app.create_app(Services(*parts, *limits, *outside))
 
 
 def workers(settings: Settings, catalog: Engine) -> Iterator[Mapping[str, Handler]]:

@@ -12,6 +12,8 @@ from pipeline.problems import Problem
 
 def require_token() -> None:
     """Runs before the views that need a sign-in. Raises `Problem` (401), or `Unavailable` if tokens cannot be checked."""
+    if request.method == "OPTIONS":  # browsers ask without a token what they may do (CORS)
+        return
     given = authorization("bearer")
     if given is None or not given.token:
         raise Problem("unauthorized", headers={"WWW-Authenticate": "Bearer"})

@@ -1,11 +1,11 @@
 """How groups of routes are made, and what the OpenAPI document says of them."""
 
 from collections.abc import Sequence
-from http import HTTPStatus
 from typing import Any
 
 from flask_openapi3 import APIBlueprint, Tag
 from pydantic import BaseModel, ConfigDict, Field
+from werkzeug.http import HTTP_STATUS_CODES
 
 from gateway.access import require_token
 
@@ -78,7 +78,7 @@ def private_routes(name: str, statuses: Sequence[int]) -> APIBlueprint:
 
 def _problems(statuses: Sequence[int]) -> dict[int, Any]:
     content = {"application/problem+json": {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}}
-    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+    return {status: {"description": HTTP_STATUS_CODES[status], "content": content} for status in statuses}
 
 
 def _operation_id(*, name: str, path: str, method: str) -> str:  # noqa: ARG001

@@ -1,17 +1,20 @@
 """The Flask application."""
 
-from flask import redirect
+from flask import Flask, redirect
+from flask_cors import CORS
 from flask_openapi3 import Info, OpenAPI
 from pydantic import ValidationError
 from werkzeug.wrappers import Response
 
-from gateway import api, downloads, events, jobs, links, login, shares, uploads
+from gateway import api, downloads, events, jobs, links, login, shares, tus, uploads
 from gateway.services import NAME, Services
 from pipeline import database, problems, web
 from pipeline.problems import Problem
 
 SMALL = 64 * 1024
 """Bytes that the body of a request may have where no file is expected."""
+EXPOSED = ("Content-Disposition", "Content-Range", "ETag", "Retry-After", "X-Request-Id")
+"""What pages may read beside the headers of tus."""
 
 
 def create_app(services: Services) -> OpenAPI:
@@ -32,11 +35,18 @@ def create_app(services: Services) -> OpenAPI:
     ready = web.checks(catalog=lambda: database.ping(services.jobs.engine), blobs=services.blobs.ping)
     web.instrument(app, "gateway", ready)
     problems.register(app)
-    for module in (login, uploads, jobs, events, downloads, shares, links):
+    _open_to_pages(app, services.cors_origins.split())
+    for module in (login, uploads, tus, jobs, events, downloads, shares, links):
         app.register_api(module.api)
     app.add_url_rule("/v1/docs", "docs", app.view_functions["swagger.swagger"])
     app.add_url_rule("/", "home", lambda: redirect("/v1/docs"))
     return app
+
+
+def _open_to_pages(app: Flask, origins: list[str]) -> None:
+    """Lets pages of these origins use the API from a browser; their requests carry tokens, never cookies."""
+    if origins:
+        CORS(app, origins=origins, expose_headers=[*EXPOSED, *tus.EXPOSED], max_age=3600)
 
 
 def _refuse(error: ValidationError) -> Response:

@@ -27,6 +27,8 @@ def _app() -> Flask:
             settings.upload_limit,
             settings.free_bytes,
             settings.public_url,
+            settings.upload_hours,
+            settings.cors_origins,
         )
     )
 

@@ -3,10 +3,10 @@
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, or_, select
 from sqlalchemy.orm import Session
 
-from pipeline.catalog import ENDED, AccountRow, ArtifactRow, JobRow, UsageRow
+from pipeline.catalog import ENDED, AccountRow, ArtifactRow, JobRow, UploadRow, UsageRow
 from pipeline.database import now, transaction
 from pipeline.settings import Settings
 
@@ -105,12 +105,20 @@ def _fits(quota: str, limit: int, used: int, asked: int, seconds: int | None = N
 
 def _stored_bytes(session: Session, owner: str) -> int:
     mine = select(ArtifactRow.blob, ArtifactRow.bytes).join(JobRow).where(JobRow.owner == owner).distinct().subquery()
-    return int(session.scalar(select(func.coalesce(func.sum(mine.c.bytes), 0))) or 0)
+    return int(session.scalar(select(func.sum(mine.c.bytes))) or 0) + _coming_bytes(session, owner)
 
 
 def _day_bytes(session: Session, owner: str) -> int:
     today = UsageRow.owner == owner, UsageRow.at >= _day(now())
-    return int(session.scalar(select(func.coalesce(func.sum(UsageRow.bytes), 0)).where(*today)) or 0)
+    return int(session.scalar(select(func.sum(UsageRow.bytes)).where(*today)) or 0) + _coming_bytes(session, owner)
+
+
+def _coming_bytes(session: Session, owner: str) -> int:
+    """Of unfinished uploads, all that they announced; what others join is counted once, with these."""
+    open_still = UploadRow.owner == owner, UploadRow.job_id.is_(None), UploadRow.expires_at > now()
+    parts_or_alone = or_(UploadRow.concat.is_(None), UploadRow.concat == "partial")
+    announced = func.sum(func.coalesce(UploadRow.length, UploadRow.offset))
+    return int(session.scalar(select(announced).where(*open_still, parts_or_alone)) or 0)
 
 
 def _open_jobs(session: Session, owner: str) -> int:

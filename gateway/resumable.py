@@ -1,0 +1,171 @@
+"""What happens to resumable uploads: bytes are added to them, parts are joined, and whole ones become jobs."""
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import IO
+
+from gateway import intake
+from gateway.hashes import Running
+from gateway.services import services
+from gateway.tus_headers import Checksum, read_metadata
+from pipeline.blobs import CHUNK, Growing
+from pipeline.problems import Problem
+from pipeline.sniff import HEAD, plainly_not_media
+from pipeline.uploads import Held, Upload
+
+READ = 64 * 1024
+"""Bytes read at once: few, because servers forget what of them came when a client goes."""
+STEP_BYTES, STEP_SECONDS = 8 * 1024 * 1024, 3.0
+"""After so many bytes, or so long, what came is made durable: more is never lost with a gateway. Less than LOCK_SECONDS."""
+
+
+class _Arrival:
+    """Bytes on their way to the end of an upload. Methods raise `Problem`, `Busy`, `Unavailable`."""
+
+    def __init__(self, held: Held, target: Growing, checksum: Checksum | None) -> None:
+        self._held, self._target, self._checksum = held, target, checksum
+        self._end = end_of(held.upload)
+        self._running = services().hashes.get(held.upload.id)
+        self._saved, self._saved_at = target.bytes, time.monotonic()
+
+    def write(self, data: bytes) -> None:
+        if self._target.bytes + len(data) > self._end:
+            raise Problem("too_large", limit=self._end)
+        if self._running.bytes == self._target.bytes:
+            self._running.add(data)
+        self._target.write(data)
+        if self._checksum:
+            self._checksum.add(data)
+            self._held.keep()
+        elif self._target.bytes - self._saved >= STEP_BYTES or time.monotonic() - self._saved_at >= STEP_SECONDS:
+            self._save()
+
+    def cut(self) -> None:
+        """The client has gone; what came is kept, unless it was to be checked as a whole."""
+        if not self._checksum:
+            self._save()
+
+    def end(self) -> None:
+        if self._checksum:
+            self._checksum.verify()
+        self._save()
+
+    def _save(self) -> None:
+        self._target.sync()
+        self._held.advance(self._target.bytes)
+        services().hashes.keep(self._held.upload.id, self._running)
+        self._saved, self._saved_at = self._target.bytes, time.monotonic()
+
+
+def end_of(upload: Upload) -> int:
+    """Bytes that the upload can have."""
+    return services().upload_limit if upload.length is None else upload.length
+
+
+def append(held: Held, body: IO[bytes], checksum: Checksum | None) -> None:
+    """Adds `body` to the upload. If the client goes away, or the gateway dies, what came before stays.
+
+    Raises `Problem` if it is too long or not what `checksum` says, `Busy`, `Unavailable`, and what reading raises.
+    """
+    with (
+        suppress(FileExistsError),  # nothing is lacking: it was whole when a gateway died
+        services().blobs.extend(held.upload.blob, held.upload.offset) as target,
+    ):
+        arrival = _Arrival(held, target, checksum)
+        for piece in _pieces(body, arrival):
+            arrival.write(piece)
+        arrival.end()
+
+
+def _pieces(body: IO[bytes], arrival: _Arrival) -> Iterator[bytes]:
+    while True:
+        try:
+            piece = body.read(READ)
+        except Exception:  # each server has errors of its own for a client that has gone
+            arrival.cut()
+            raise
+        if not piece:
+            return
+        yield piece
+
+
+def join(held: Held) -> Upload:
+    """Puts the parts of a final upload one behind the other and makes a job of them, unless that was done.
+
+    Raises `Problem` if they are too much, or no recording; `Busy`, `Unavailable`.
+    """
+    final, limit = held.upload, services().upload_limit
+    if (final.length or 0) > limit:
+        services().uploads.forget(final.owner, [final.id])
+        raise Problem("too_large", limit=limit, asked=final.length)
+    if not final.whole:
+        _copy_parts(held)
+    return complete(held)
+
+
+def _copy_parts(held: Held) -> None:
+    final, running = held.upload, Running()
+    parts = [services().uploads.get(final.owner, part) for part in final.parts]
+    with services().blobs.extend(final.blob, 0) as target:
+        for piece in (piece for part in parts for piece in _stored(part)):
+            running.add(piece)
+            target.write(piece)
+            held.keep()
+        target.sync()
+    services().hashes.keep(final.id, running)
+    held.advance(running.bytes)
+
+
+def _stored(part: Upload) -> Iterator[bytes]:
+    services().blobs.seal(part.blob, part.offset)
+    with services().blobs.open(part.blob) as stored:
+        while piece := stored.read(CHUNK):
+            yield piece
+
+
+def complete(held: Held) -> Upload:
+    """Makes a job of an upload that is whole and no part, unless there is one; the upload as it is then.
+
+    Raises `Problem` if it is no recording; then the upload is gone. Raises `Busy`, `Unavailable`.
+    """
+    upload = held.upload
+    if not upload.whole or upload.partial or upload.job_id:
+        return upload
+    services().blobs.seal(upload.blob, upload.offset)
+    _look_at(held)
+    name, wanted = read_metadata(upload.meta)
+    found = intake.original(name, upload.offset, _sha256(held), upload.blob)
+    job = intake.accept(found, wanted, upload=upload.id)
+    services().hashes.drop(upload.id)
+    if upload.parts:
+        services().uploads.forget(upload.owner, upload.parts)
+        services().remove_soon()
+    return replace(upload, job_id=job.id)
+
+
+def _look_at(held: Held) -> None:
+    with services().blobs.open(held.upload.blob) as stored:
+        head = stored.read(HEAD)
+    if plainly_not_media(head):
+        remove(held)
+        raise Problem("file_not_media")
+
+
+def remove(held: Held) -> None:
+    held.delete()
+    services().hashes.drop(held.upload.id)
+    services().remove_soon()
+
+
+def _sha256(held: Held) -> str:
+    """Reads only what came by other gateways, or before this one was started."""
+    running = services().hashes.get(held.upload.id)
+    if running.bytes < held.upload.offset:
+        with services().blobs.open(held.upload.blob) as stored:
+            stored.seek(running.bytes)
+            while piece := stored.read(CHUNK):
+                running.add(piece)
+                held.keep()
+    return running.hexdigest()
