@@ -18,15 +18,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import Engine
 
 from dev import kept, services_of
-from pipeline import migrate, wiring
+from pipeline import janitor, migrate, wiring
 from pipeline.blobs import BlobStore
 from pipeline.dispatch import Dispatcher
-from pipeline.errors import Unavailable
-from pipeline.janitor import clean
+from pipeline.removals import Removals
 from pipeline.settings import Settings
 
 HOST = "127.0.0.1"
-JANITOR_SECONDS = 3600
 THREADS = 48
 """Each takes a connection, also one that says nothing for IDLE_SECONDS."""
 
@@ -180,11 +178,11 @@ def _log_error(name: str, message: str = "", level: int = 20, traceback: bool = 
 
 @contextmanager
 def _working(settings: Settings, catalog: Engine, sender: Dispatcher, blobs: BlobStore) -> Iterator[None]:
-    """One worker a service, the sweeper and the janitor, each in a thread."""
+    """One worker a service, the sweeper, removals and the janitor, each in a thread."""
     stop = Event()
     workers = [wiring.worker(settings, handlers, sender, blobs) for handlers in services_of.workers(settings, catalog)]
     loops: list[Callable[[Event], None]] = [worker.run for worker in workers]
-    loops += [sender.run, partial(_janitor, settings, catalog, blobs)]
+    loops += [sender.run, Removals(catalog, blobs).run, partial(janitor.run, catalog, blobs, settings)]
     threads = [Thread(target=loop, args=(stop,), daemon=True) for loop in loops]
     for thread in threads:
         thread.start()
@@ -194,13 +192,3 @@ def _working(settings: Settings, catalog: Engine, sender: Dispatcher, blobs: Blo
         stop.set()
         for thread in threads:
             thread.join(settings.grace_seconds + 5)
-
-
-def _janitor(settings: Settings, catalog: Engine, blobs: BlobStore, stop: Event) -> None:
-    while True:
-        try:
-            clean(catalog, blobs, settings.janitor_hours)
-        except Unavailable as error:
-            log.warning("cleaning put off", cause=str(error))
-        if stop.wait(JANITOR_SECONDS):
-            return

@@ -7,8 +7,9 @@ import socket
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
-from threading import Lock, Thread
+from threading import Lock, Thread, main_thread
 from typing import Any, TypeVar
 
 import structlog
@@ -28,6 +29,8 @@ RETRY = b"retry: 2000\n\n"
 """Milliseconds after which a client that was cut off comes back."""
 KEEP_ALIVE = b": keep-alive\n\n"
 CLOSE_SECONDS = 5
+END_SECONDS = 0.5
+"""How often the hub makes sure that its process is not about to end."""
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -137,7 +140,7 @@ class Hub:
             self._loop = asyncio.new_event_loop()
             self._loop.set_default_executor(ThreadPoolExecutor(1, "looks"))
             self._end = asyncio.Event()
-            self._thread = Thread(target=_run, args=(self._loop, self._end), name="listeners", daemon=True)
+            self._thread = Thread(target=_run, args=(self._loop, self._end), name="listeners")
             self._thread.start()
         return self._loop
 
@@ -248,4 +251,11 @@ class _Place:
 
 def _run(loop: asyncio.AbstractEventLoop, end: asyncio.Event) -> None:
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        runner.run(end.wait())
+        runner.run(_ended(end))
+
+
+async def _ended(end: asyncio.Event) -> None:
+    """Waits for `end`, or that of the process: a thread that is cut off while it writes to the log would abort Python."""
+    while main_thread().is_alive() and not end.is_set():
+        with suppress(TimeoutError):
+            await asyncio.wait_for(end.wait(), END_SECONDS)

@@ -1,14 +1,12 @@
-"""An app whose clients listen to files. `python -m gateway.tests.listening` serves it as the embedded suite would."""
+"""An app whose clients listen to files."""
 
 import os
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from flask import Flask, Response, request
 
-from dev.embedded import served
 from gateway.listeners import Event, Hub, News
 from pipeline import problems
 from pipeline.errors import Unavailable
@@ -84,10 +82,3 @@ def _lines() -> Lines:
 
 def _until() -> float:
     return time.monotonic() + float(request.args.get("seconds", 60))
-
-
-if __name__ == "__main__":
-    with served("listening", app) as url:
-        sys.stderr.write(f"Listening at: {url}\n")
-        sys.stdin.read()
-    hub.close()
