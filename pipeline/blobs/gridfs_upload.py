@@ -117,18 +117,21 @@ class GrowingUpload(Upload):
 
     def _send(self, size: int) -> None:
         self._loose = True
+        with suppress(FileExistsError):
+            return super()._send(size)
+        # Those are chunks of one who lost the blob, or it is we who did.
+        self._drop(self._number - (not self._stored), self._check)
         try:
             super()._send(size)
-        except FileExistsError:  # chunks of one who lost the blob, or it is we who did
-            self._drop(self._number - (not self._stored), self._check)
-            super()._send(size)
+        except FileExistsError as error:
+            raise Busy(_LOST) from error
 
     def _check(self) -> None:
         """Raises Busy if the blob is not ours any more."""
-        last = {"files_id": self._id, "n": self._synced, "upload": self._token}
         with translated():
-            if not self._bucket.chunks.find_one(last, {"_id": True}):
-                raise Busy(_LOST)
+            last = self._bucket.chunks.find_one({"files_id": self._id, "n": self._synced}, {"upload": True})
+        if not last or last["upload"] != self._token:
+            raise Busy(_LOST)
 
     def _drop(self, number: int, claim: Callable[[], None]) -> None:
         """Removes the chunks behind that one whose writers were at work before the `claim`, which raises Busy if it fails."""
