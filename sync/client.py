@@ -60,7 +60,7 @@ class Client:
     """To be entered and left. `silence`: seconds that a server may say nothing."""
 
     def __init__(self, network: GuardedNetwork, tls: ssl.SSLContext, silence: float) -> None:
-        self._pool = httpcore.ConnectionPool(tls, network_backend=network, max_keepalive_connections=0)
+        self._pool = httpcore.ConnectionPool(tls, network_backend=network)
         self._extensions = {"timeout": dict.fromkeys(("connect", "read", "write"), silence)}
 
     @contextmanager
