@@ -1,10 +1,27 @@
 """`python -m pipeline`: what an installation runs beside its services."""
 
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import click
 
-from pipeline import janitor, migrate, wiring
+from pipeline import janitor, migrate, telemetry, wiring
+from pipeline.accounts import Accounts, Limits, Use, defaults
 from pipeline.errors import Unavailable
 from pipeline.settings import Settings, table
+
+DEFAULT = "default"
+LIMITS = {
+    "stored_bytes": "Bytes that the user may keep.",
+    "day_bytes": "Bytes that the user may upload a day (UTC).",
+    "jobs": "Jobs that may be unfinished at a time.",
+    "month_minutes": "Minutes of recordings a month (UTC).",
+    "keep_original_days": "After how many days an uploaded file is removed.",
+    "keep_result_days": "After how many days a job is removed with all it made.",
+}
+"""What `limits` sets, as in `pipeline.accounts.Limits`."""
 
 
 @click.group()
@@ -16,22 +33,64 @@ def main() -> None:
 def migrate_catalog() -> None:
     """Bring the catalog's tables up to date. Run it before the services of a new version start."""
     settings = Settings.load("database_url")
-    try:
+    with _readable_errors():
         migrate.upgrade(wiring.engine(settings))
-    except Unavailable as error:
-        raise click.ClickException(str(error)) from None
     click.echo("The catalog is up to date.")
 
 
 @main.command()
 def clean() -> None:
-    """Remove bytes that no job names. Run it every few hours, from cron or a CronJob."""
+    """Remove what was kept long enough, and bytes that nothing names. Run it every few hours, from cron or a CronJob."""
     settings = Settings.load("database_url", "blob_url")
+    telemetry.configure(settings.log_format, "janitor")
+    with _readable_errors():
+        click.echo(f"Removed: {janitor.clean(wiring.engine(settings), wiring.blobs(settings), settings)}.")
+
+
+class _Limit(click.IntRange):
+    """A whole number, or the word that gives the installation's default back."""
+
+    name = f"N|{DEFAULT}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if value == DEFAULT else super().convert(value, param, ctx)
+
+
+def _limit_options(command: Callable[..., None]) -> Callable[..., None]:
+    for name, meaning in reversed(LIMITS.items()):
+        least = 1 if name.startswith("keep") else 0
+        command = click.option(f"--{name.replace('_', '-')}", type=_Limit(least), help=meaning)(command)
+    return command
+
+
+@main.command()
+@click.argument("owner")
+@_limit_options
+def limits(owner: str, **asked: int | str | None) -> None:
+    """Show what a user may use and has used, or change it. OWNER is the id that `python -m auth user list` shows."""
+    if not re.fullmatch(r"[0-9a-f]{32}", owner):
+        raise click.BadParameter("this is no user's id; `python -m auth user list` shows them.", param_hint="OWNER")
+    settings = Settings.load("database_url")
+    accounts = Accounts(wiring.engine(settings), defaults(settings))
+    changes = {name: None if value == DEFAULT else int(value) for name, value in asked.items() if value is not None}
+    with _readable_errors():
+        _show(accounts.change(owner, **changes) if changes else accounts.limits(owner), accounts.use(owner))
+
+
+def _show(limits: Limits, use: Use) -> None:
+    for name, limit in vars(limits).items():
+        used = getattr(use, name, None)
+        click.echo(
+            f"{name.replace('_', '-'):20}{'no limit' if limit is None else limit}{'' if used is None else f', used {used}'}"
+        )
+
+
+@contextmanager
+def _readable_errors() -> Iterator[None]:
     try:
-        removed = janitor.clean(wiring.engine(settings), wiring.blobs(settings), settings.janitor_hours)
+        yield
     except Unavailable as error:
         raise click.ClickException(str(error)) from None
-    click.echo(f"{removed} blobs removed.")
 
 
 @main.command("settings")

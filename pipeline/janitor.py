@@ -1,24 +1,86 @@
-"""Removes bytes that no job names: of deleted jobs, of attempts that did not count, of uploads that were cut."""
+"""Removes what is to go: what was kept long enough, uploads that nobody ended, old notes, and bytes that nothing names."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
+from threading import Event
 
 import structlog
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, delete, select
 
+from pipeline.accounts import defaults
 from pipeline.blobs import BlobStore, StoredBlob
-from pipeline.catalog import ArtifactRow
+from pipeline.catalog import DeletionRow, UsageRow
 from pipeline.database import now, transaction
+from pipeline.errors import Unavailable
+from pipeline.removals import Removals, named
+from pipeline.retention import remove_jobs, remove_originals
+from pipeline.settings import Settings
+from pipeline.uploads import expire
 
 log = structlog.get_logger()
 BATCH = 500
+SECONDS = 3600.0
+"""Between two rounds of a janitor that runs on."""
+DELETION_DAYS, USAGE_DAYS = 30, 62
+"""How long it is known that a job was deleted, and what it cost: the longest time that usage is asked for is a month."""
 
 
-def clean(engine: Engine, blobs: BlobStore, hours: float) -> int:
-    """Removes unnamed blobs older than `hours`, and returns how many.
+@dataclass(frozen=True)
+class Removed:
+    jobs: int
+    originals: int
+    """Jobs that lost what was uploaded."""
+    uploads: int
+    """That nobody ended."""
+    notes: int
+    blobs: int
 
-    The age keeps off what is being written: a row names its blob only after the bytes are safe. Raises `Unavailable`.
+    def __str__(self) -> str:
+        return ", ".join(f"{count} {name}" for name, count in vars(self).items())
+
+
+def clean(engine: Engine, blobs: BlobStore, settings: Settings) -> Removed:
+    """One round. Raises `Unavailable`; what the catalog alone can do is done by then if it is the blob store that is away."""
+    limits = defaults(settings)
+    jobs = remove_jobs(engine, limits)
+    originals = remove_originals(engine, limits)
+    uploads = sum(iter(lambda: expire(engine, BATCH), 0))
+    notes = _forget(engine, DeletionRow, DELETION_DAYS) + _forget(engine, UsageRow, USAGE_DAYS)
+    removed = Removals(engine, blobs).carry_out()
+    return Removed(jobs, originals, uploads, notes, removed + _remove_unnamed(engine, blobs, settings.janitor_hours))
+
+
+def run(engine: Engine, blobs: BlobStore, settings: Settings, stop: Event) -> None:
+    """Round after round, until told to stop."""
+    while True:
+        try:
+            log.info("cleaned", **vars(clean(engine, blobs, settings)))
+        except Unavailable as error:
+            log.warning("cleaning put off", cause=str(error))
+        except Exception:
+            log.exception("cleaning failed")
+        if stop.wait(SECONDS):
+            return
+
+
+def _forget(engine: Engine, table: type[DeletionRow | UsageRow], days: int) -> int:
+    """Deletes rows older than `days`, in small steps; returns how many."""
+    (key,), old, forgotten = table.__mapper__.primary_key, table.at < now() - timedelta(days=days), 0
+    while True:
+        with transaction(engine) as session:
+            ids = session.scalars(select(key).where(old).limit(BATCH)).all()
+            session.execute(delete(table).where(key.in_(ids)))
+        if not ids:
+            return forgotten
+        forgotten += len(ids)
+
+
+def _remove_unnamed(engine: Engine, blobs: BlobStore, hours: float) -> int:
+    """Removes unnamed blobs older than `hours`: of workers that were killed, and of uploads that were cut.
+
+    The age keeps off what is being written: a row names its blob only after the bytes are safe.
     """
     oldest = now() - timedelta(hours=hours)
     old = (blob for blob in blobs.list() if blob.written_at < oldest)
@@ -27,12 +89,11 @@ def clean(engine: Engine, blobs: BlobStore, hours: float) -> int:
         for blob in _unnamed(engine, batch):
             blobs.delete(blob.id)
             removed += 1
-            log.info("blob removed", blob=blob.id, bytes=blob.bytes)
+            log.info("blob removed", blob=blob.id, bytes=blob.bytes, why="nothing names it")
     return removed
 
 
 def _unnamed(engine: Engine, batch: list[StoredBlob]) -> Iterator[StoredBlob]:
     with transaction(engine) as session:
-        wanted = select(ArtifactRow.blob).where(ArtifactRow.blob.in_([blob.id for blob in batch]))
-        named = set(session.scalars(wanted))
-    return (blob for blob in batch if blob.id not in named)
+        kept = named(session, [blob.id for blob in batch])
+    return (blob for blob in batch if blob.id not in kept)

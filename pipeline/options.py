@@ -4,7 +4,16 @@ import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, HttpUrl, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    StringConstraints,
+    model_validator,
+)
 
 Format = Literal["txt", "srt", "vtt", "json"]
 FORMATS: tuple[Format, ...] = ("txt", "srt", "vtt", "json")
@@ -37,6 +46,14 @@ class Options(BaseModel):
     """What is not given is None or empty, and then the installation's default holds."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_blanks(cls, given: Any) -> Any:
+        """A field that a form leaves blank is not given; only nobody to notify is something to say."""
+        if not isinstance(given, Mapping):
+            return given
+        return {name: value for name, value in given.items() if value != "" or name == "notify"}
 
     title: Title | None = Field(None, description="What the job is called; the file's name if unset.")
     language: str | None = Field(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from threading import Event
 
 import structlog
-from sqlalchemy import Engine, delete, select
+from sqlalchemy import Delete, Engine, delete, insert, select
 from sqlalchemy.orm import Session
 
 from pipeline.blobs import BlobStore
@@ -19,11 +19,17 @@ SECONDS = 10.0
 """Between two looks for what is left: what is deleted while the store is away goes soon after it is back."""
 
 
+_NOTE = insert(RemovalRow).prefix_with("IGNORE", dialect="mysql").prefix_with("OR IGNORE", dialect="sqlite")
+
+
 def doom(session: Session, blobs: Iterable[str]) -> None:
-    """Notes, in the transaction that unnames them, that the blobs are to go."""
+    """Notes, in the transaction that unnames them, blobs that are to go if nothing else names them.
+
+    Whether something does is looked up when they go: of two jobs that are deleted at once, each still sees the other.
+    """
     session.flush()
-    for blob in sorted(set(blobs) - named(session, blobs)):
-        session.merge(RemovalRow(blob=blob))
+    if noted := [{"blob": blob} for blob in sorted(set(blobs))]:
+        session.execute(_NOTE, noted)
 
 
 def named(session: Session, blobs: Iterable[str]) -> set[str]:
@@ -40,14 +46,10 @@ class Removals:
     blobs: BlobStore
 
     def carry_out(self) -> int:
-        """Removes what is noted, and returns how many blobs that were. Raises `Unavailable`."""
+        """Removes what is noted and not named, and returns how many blobs that were. Raises `Unavailable`."""
         removed = 0
-        while batch := self._noted():
-            for blob in batch:
-                self.blobs.delete(blob)
-                log.info("blob removed", blob=blob, why="nothing names it any more")
-            self._forget(batch)
-            removed += len(batch)
+        while noted := self._noted():
+            removed += sum(self._removed(blob) for blob in noted)
         return removed
 
     def try_now(self) -> None:
@@ -67,8 +69,26 @@ class Removals:
 
     def _noted(self) -> list[str]:
         with transaction(self.engine) as session:
-            return list(session.scalars(select(RemovalRow.blob).limit(BATCH)))
+            return list(session.scalars(select(RemovalRow.blob).order_by(RemovalRow.blob).limit(BATCH)))
 
-    def _forget(self, blobs: list[str]) -> None:
+    def _removed(self, blob: str) -> bool:
+        """Blob by blob, because who holds one lock at a time never stands in anybody's way."""
+        if not self._unnamed(blob):
+            return False
+        self.blobs.delete(blob)
+        log.info("blob removed", blob=blob, why="nothing names it any more")
         with transaction(self.engine) as session:
-            session.execute(delete(RemovalRow).where(RemovalRow.blob.in_(blobs)))
+            session.execute(_struck(blob))
+        return True
+
+    def _unnamed(self, blob: str) -> bool:
+        """Strikes out what is named after all; locked, so that whoever unnames it now notes it anew."""
+        with transaction(self.engine) as session:
+            noted = session.get(RemovalRow, blob, with_for_update=True)
+            if kept := named(session, [blob]):
+                session.execute(_struck(blob))
+            return noted is not None and not kept
+
+
+def _struck(blob: str) -> Delete:
+    return delete(RemovalRow).where(RemovalRow.blob == blob)

@@ -2,7 +2,7 @@
 
 from uuid import uuid4
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from pipeline.catalog import ArtifactRow, JobRow
@@ -17,24 +17,38 @@ def adopt(session: Session, job: JobRow, original: Artifact) -> bool:
     True if there was a twin: then nothing is left to do. A copy of bytes that are there already is to be removed.
     """
     job.sha256 = original.sha256
-    twin = _twin(session, job)
-    holder = twin and _original(twin)
-    session.add(artifact_row(job.id, original, blob=holder.blob if holder else original.blob))
-    if holder:
+    twin, holder = _locked(session, _twin(session, job), _holder(session, job))
+    stored = _original(holder) if holder else None
+    session.add(artifact_row(job.id, original, blob=stored.blob if stored else original.blob))
+    if stored:
         doom(session, [original.blob])
-    if twin is None or twin.state != "done" or twin.recipe != job.recipe:
+    if twin is None:
         return False
     job.reused, job.seconds = True, twin.seconds
     _share_results(session, twin, job, original.name)
     return True
 
 
-def _twin(session: Session, job: JobRow) -> JobRow | None:
-    """The best of the owner's other jobs with these bytes, locked, so that nobody deletes it meanwhile."""
-    done = (JobRow.state == "done") & (JobRow.recipe == job.recipe)
+def _twin(session: Session, job: JobRow) -> str | None:
+    """The owner's other job that was done with these bytes by the same recipe."""
+    return session.scalar(_others(job).where(JobRow.state == "done", JobRow.recipe == job.recipe))
+
+
+def _holder(session: Session, job: JobRow) -> str | None:
+    """The owner's other job that still has these bytes."""
+    return session.scalar(_others(job).where(JobRow.artifacts.any(ArtifactRow.kind == "original")))
+
+
+def _others(job: JobRow) -> Select[str]:
     same = JobRow.owner == job.owner, JobRow.sha256 == job.sha256, JobRow.id != job.id
-    found = session.scalar(select(JobRow.id).where(*same).order_by(done.desc(), JobRow.created_at).limit(1))
-    return session.scalar(select(JobRow).where(JobRow.id == found).with_for_update()) if found else None
+    return select(JobRow.id).where(*same).order_by(JobRow.created_at).limit(1)
+
+
+def _locked(session: Session, *ids: str | None) -> list[JobRow | None]:
+    """The jobs, so that nobody deletes them meanwhile; None for what went a moment ago."""
+    wanted = select(JobRow).where(JobRow.id.in_({found for found in ids if found})).order_by(JobRow.id)
+    jobs = {job.id: job for job in session.scalars(wanted.with_for_update())} if any(ids) else {}
+    return [jobs.get(found or "") for found in ids]
 
 
 def _original(job: JobRow) -> ArtifactRow | None:

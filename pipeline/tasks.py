@@ -18,6 +18,7 @@ from pipeline.database import now, transaction
 from pipeline.messages import Message
 from pipeline.names import free_name
 from pipeline.options import Options
+from pipeline.removals import doom
 from pipeline.reuse import adopt, artifact, artifact_row
 from pipeline.work import Artifact, NextTask, Result, Task
 
@@ -61,11 +62,12 @@ class Tasks:
             return _rows(session, mine.values(lease_until=self._lease_end(), percent=int(percent))) == 1
 
     def finish(self, task: Task, result: Result) -> list[Message]:
-        """Commits the artifacts and the tasks that follow, if the attempt still counts; otherwise nothing."""
+        """Commits the artifacts and the tasks that follow, if the attempt still counts; otherwise their blobs are to go."""
         for following in result.next:
             flow.check(task.kind, following.kind)
         with transaction(self.engine) as session:
             if not _end(session, task, state="done", percent=100):
+                doom(session, [made.blob for made in result.artifacts])
                 return []
             rows = [new_task(task.job_id, following) for following in _keep(session, task, result)]
             session.add_all(rows)
@@ -101,6 +103,11 @@ class Tasks:
                 return []
             _queue_again(row, now())
             return messages(task.trace, [row])
+
+    def discard(self, blobs: Iterable[str]) -> None:
+        """Notes that blobs which an attempt wrote, and has no use for, are to go."""
+        with transaction(self.engine) as session:
+            doom(session, blobs)
 
     def lapse(self) -> list[Message]:
         """Queues every task whose lease has run out, or ends it if that happened too often."""

@@ -14,6 +14,7 @@ from pipeline.blobs import BlobStore
 from pipeline.dispatch import Dispatcher
 from pipeline.errors import Unavailable
 from pipeline.queues import Queue
+from pipeline.removals import Removals
 from pipeline.settings import Settings
 from pipeline.tasks import Tasks
 from pipeline.work import Handler
@@ -77,7 +78,7 @@ def worker(settings: Settings, handlers: Mapping[str, Handler], sender: Dispatch
 
 
 def run_worker(service: str, settings: Settings, handlers: Callable[[Settings, Engine], Mapping[str, Handler]]) -> None:
-    """Runs one worker of `service` with its sweeper until SIGTERM or SIGINT; then it hands back what it holds."""
+    """Runs one worker of `service` with its sweeper, and what finishes removals, until SIGTERM or SIGINT; then it hands back what it holds."""
     telemetry.configure(settings.log_format, service)
     if settings.metrics_port:
         telemetry.serve_metrics(settings.metrics_port)
@@ -87,6 +88,7 @@ def run_worker(service: str, settings: Settings, handlers: Callable[[Settings, E
     sender = dispatcher(settings, catalog, broker)
     handle, stop = handlers(settings, catalog), stop_on_signals()
     Thread(target=sender.run, args=(stop,), name="sweeper", daemon=True).start()
+    Thread(target=Removals(catalog, store).run, args=(stop,), name="removals", daemon=True).start()
     worker(settings, handle, sender, store).run(stop)
     broker.close()
     store.close()

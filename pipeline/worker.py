@@ -4,16 +4,17 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Event, Thread
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import structlog
 from prometheus_client import Counter, Histogram
 
-from pipeline.blobs import BlobMissing, BlobStore
+from pipeline.blobs import BlobMissing, BlobStore, Writer
 from pipeline.dispatch import Dispatcher
 from pipeline.errors import Interrupted, Reject, Retry, Unavailable
 from pipeline.messages import Message
@@ -33,6 +34,23 @@ T = TypeVar("T")
 Outcome = Result | Retry | Reject | Interrupted
 
 
+class _Notebook:
+    """A blob store that notes what an attempt writes, and lets it begin nothing once it must end."""
+
+    def __init__(self, blobs: BlobStore, interrupted: Event) -> None:
+        self._blobs, self._interrupted = blobs, interrupted
+        self.written: set[str] = set()
+
+    def create(self, blob_id: str) -> AbstractContextManager[Writer]:
+        if self._interrupted.is_set():
+            raise Interrupted
+        self.written.add(blob_id)
+        return self._blobs.create(blob_id)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._blobs, name)
+
+
 @dataclass
 class Attempt:
     """A handler at work in a thread of its own."""
@@ -46,6 +64,15 @@ class Attempt:
     ended: Event = field(default_factory=Event)
     outcome: Outcome = field(default_factory=lambda: Retry("The worker ended without a word."))
 
+    def __post_init__(self) -> None:
+        self._notebook = _Notebook(self.blobs, self.interrupted)
+
+    @property
+    def left(self) -> set[str]:
+        """Blobs that it wrote and did not hand in."""
+        taken = self.outcome.artifacts if isinstance(self.outcome, Result) else ()
+        return self._notebook.written - {made.blob for made in taken}
+
     def start(self) -> None:
         Thread(target=self._run, name=f"{self.task.kind}-{self.task.id}", daemon=True).start()
 
@@ -58,7 +85,8 @@ class Attempt:
         structlog.contextvars.bind_contextvars(**_context(self.task))
         try:
             with TemporaryDirectory(prefix="spool-", dir=self.scratch, ignore_cleanup_errors=True) as folder:
-                self.outcome = self.handler(self.task, self.blobs, Path(folder), self.progress)
+                blobs = cast(BlobStore, self._notebook)
+                self.outcome = self.handler(self.task, blobs, Path(folder), self.progress)
         except (Retry, Reject, Interrupted) as outcome:
             self.outcome = outcome
         except (Unavailable, BlobMissing) as error:
@@ -116,6 +144,8 @@ class Worker:
         outcome = attempt.outcome if attempt.ended.is_set() else Interrupted()
         messages = self._patiently(lambda: self._conclude(task, outcome), stop)
         self.dispatcher.send(messages)
+        if left := attempt.left:
+            self._patiently(lambda: self.tasks.discard(left), stop)
         seconds = time.monotonic() - began
         SECONDS.labels(task.kind).observe(seconds)
         ENDED.labels(task.kind, type(outcome).__name__.lower()).inc()

@@ -1,14 +1,21 @@
 """Jobs and artifacts for tests, with only what a test does not care about filled in."""
 
 import hashlib
+from datetime import timedelta
+from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select, true, update
 
+from pipeline.blobs import BlobStore
+from pipeline.catalog import ArtifactRow, JobRow
+from pipeline.database import now, transaction
 from pipeline.jobs import Job, Jobs, NewJob
 from pipeline.messages import Message
+from pipeline.names import stem
 from pipeline.options import Options
-from pipeline.work import Artifact, ArtifactKind
+from pipeline.tasks import Tasks
+from pipeline.work import Artifact, ArtifactKind, NextTask, Result, Task
 
 OWNER, ADDRESS = "a" * 32, "ada@example.org"
 
@@ -22,3 +29,71 @@ def a_job(catalog: Engine, title: str = "talk.mp4", owner: str = OWNER, blob: st
     new = NewJob(owner, title, an_artifact(title, blob=blob), options=Options(notify=(ADDRESS,)))
     job, messages = Jobs(catalog).create(new)
     return job, messages[0]
+
+
+def write(blobs: BlobStore, blob: str, content: bytes) -> str:
+    with blobs.create(blob) as target:
+        target.write(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def a_recording(
+    catalog: Engine,
+    blobs: BlobStore,
+    content: bytes = b"a talk",
+    title: str = "talk.mp4",
+    owner: str = OWNER,
+    options: Options | None = None,
+    **asked: Any,
+) -> Job:
+    """A job whose original is really stored."""
+    blob = f"{uuid4().hex}-original"
+    original = Artifact(title, "original", "video/mp4", len(content), write(blobs, blob, content), blob)
+    return Jobs(catalog).create(NewJob(owner, title, original, options=options or Options(**asked)))[0]
+
+
+def work_through(catalog: Engine, blobs: BlobStore, job: Job) -> Job:
+    """Does all tasks of the job that are due, and stores what they make."""
+    tasks = Tasks(catalog)
+    while due := [message for message in tasks.unpublished(0) if message.job_id == job.id]:
+        for message in due:
+            if task := tasks.claim(message.task_id, "worker"):
+                tasks.finish(task, _made(task, blobs))
+    found = Jobs(catalog).get(OWNER, job.id)
+    assert found is not None
+    return found
+
+
+def _made(task: Task, blobs: BlobStore) -> Result:
+    name = stem(task.title)
+    match task.kind:
+        case "extract":
+            following = ["encode", *(["transcribe"] if task.options.transcribe else [])]
+            track = _file(task, blobs, "track.mka", "track")
+            return Result([track], [NextTask(kind) for kind in following], seconds=90)
+        case "encode":
+            return Result([_file(task, blobs, f"{name}.mp3", "audio")])
+        case "transcribe":
+            return Result([_file(task, blobs, f"{name}.{end}", "transcript") for end in task.options.formats])
+    return Result()
+
+
+def _file(task: Task, blobs: BlobStore, name: str, kind: ArtifactKind) -> Artifact:
+    blob, content = task.blob_id(name.rpartition(".")[2]), f"{kind} {name}".encode()
+    return Artifact(name, kind, "application/octet-stream", len(content), write(blobs, blob, content), blob)
+
+
+def named_blobs(catalog: Engine) -> set[str]:
+    with transaction(catalog) as session:
+        return set(session.scalars(select(ArtifactRow.blob)))
+
+
+def stored_blobs(blobs: BlobStore) -> set[str]:
+    return {blob.id for blob in blobs.list()}
+
+
+def end_days_ago(catalog: Engine, days: float, *jobs: Job) -> None:
+    """As if the jobs, or all there are, had ended then."""
+    wanted = JobRow.id.in_([job.id for job in jobs]) if jobs else true()
+    with transaction(catalog) as session:
+        session.execute(update(JobRow).where(wanted).values(finished_at=now() - timedelta(days=days)))

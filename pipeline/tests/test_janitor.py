@@ -1,18 +1,145 @@
+import json
+import subprocess
+import sys
+from datetime import timedelta
 from pathlib import Path
+from threading import Event, Thread
+from typing import Any
 
-from sqlalchemy import Engine
+import pytest
+from sqlalchemy import Engine, select
 
+from dev.waiting import eventually
+from pipeline import database, janitor
 from pipeline.blobs.directory import DirectoryBlobs
+from pipeline.catalog import Base, DeletionRow, UploadRow, UsageRow
+from pipeline.database import now, transaction
+from pipeline.errors import Unavailable
 from pipeline.janitor import clean
-from pipeline.tests.makers import a_job
+from pipeline.jobs import Jobs
+from pipeline.settings import Settings
+from pipeline.tests.makers import (
+    OWNER,
+    a_job,
+    a_recording,
+    end_days_ago,
+    named_blobs,
+    stored_blobs,
+    work_through,
+    write,
+)
+
+AT_ONCE: dict[str, Any] = {"janitor_hours": 1e-9}
 
 
-def test_only_old_bytes_that_no_job_names_are_removed(catalog: Engine, tmp_path: Path) -> None:
-    blobs = DirectoryBlobs(tmp_path / "blobs")
-    for blob_id in ("named", "nobodys"):
-        with blobs.create(blob_id) as blob:
-            blob.write(b"12345")
-    a_job(catalog, blob="named")
-    assert clean(catalog, blobs, hours=1) == 0
-    assert clean(catalog, blobs, hours=0) == 1
-    assert [blob.id for blob in blobs.list()] == ["named"]
+@pytest.fixture
+def store(tmp_path: Path) -> DirectoryBlobs:
+    return DirectoryBlobs(tmp_path / "blobs")
+
+
+def settings(**given: Any) -> Settings:
+    return Settings.model_validate(given)
+
+
+def an_upload(catalog: Engine, blob: str, days: float) -> None:
+    with transaction(catalog) as session:
+        expires = now() + timedelta(days=days)
+        session.add(UploadRow(id=blob, owner=OWNER, blob=blob, meta="", expires_at=expires))
+
+
+def test_only_old_bytes_that_nothing_names_are_removed(catalog: Engine, store: DirectoryBlobs) -> None:
+    for blob in ("of-a-job", "growing", "nobodys"):
+        write(store, blob, b"12345")
+    a_job(catalog, blob="of-a-job")
+    an_upload(catalog, "growing", days=1)
+    assert clean(catalog, store, settings(janitor_hours=1)).blobs == 0
+    assert clean(catalog, store, settings(**AT_ONCE)).blobs == 1
+    assert stored_blobs(store) == {"of-a-job", "growing"}
+
+
+def test_one_round_does_everything_and_says_so(catalog: Engine, store: DirectoryBlobs) -> None:
+    long_ago = work_through(catalog, store, a_recording(catalog, store, b"1", transcribe=False))
+    lately = work_through(catalog, store, a_recording(catalog, store, b"2", transcribe=False))
+    end_days_ago(catalog, 90, long_ago)
+    end_days_ago(catalog, 30, lately)
+    for blob in ("nobodys", "late", "in-time"):
+        write(store, blob, b"12345")
+    an_upload(catalog, "late", days=-1)
+    an_upload(catalog, "in-time", days=1)
+    done = clean(catalog, store, settings(keep_original_days=30, keep_result_days=90, **AT_ONCE))
+    assert str(done) == "1 jobs, 1 originals, 1 uploads, 0 notes, 7 blobs"
+    assert [job.id for job in Jobs(catalog).list(OWNER)[0]] == [lately.id]
+    assert stored_blobs(store) == named_blobs(catalog) | {"in-time"}
+    assert len(named_blobs(catalog)) == 1
+
+
+def test_notes_are_kept_as_long_as_somebody_asks_for_them(
+    catalog: Engine, store: DirectoryBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(janitor, "BATCH", 2)
+    with transaction(catalog) as session:
+        for days in (29, 31, 32, 33):
+            session.add(DeletionRow(job_id=f"{days}", owner=OWNER, at=now() - timedelta(days=days)))
+        for days in (0, 61, 63, 64, 65):
+            session.add(UsageRow(owner=OWNER, at=now() - timedelta(days=days), bytes=days))
+    assert clean(catalog, store, settings()).notes == 6
+    with transaction(catalog) as session:
+        assert list(session.scalars(select(DeletionRow.job_id))) == ["29"]
+        assert sorted(session.scalars(select(UsageRow.bytes))) == [0, 61]
+
+
+def test_the_catalog_is_tended_while_the_store_is_away(catalog: Engine, store: DirectoryBlobs, tmp_path: Path) -> None:
+    job = work_through(catalog, store, a_recording(catalog, store))
+    end_days_ago(catalog, 31)
+    away = (tmp_path / "blobs").rename(tmp_path / "away")
+    with pytest.raises(Unavailable):
+        clean(catalog, store, settings(keep_result_days=30))
+    assert Jobs(catalog).get(OWNER, job.id) is None
+    away.rename(tmp_path / "blobs")
+    clean(catalog, store, settings(keep_result_days=30))
+    assert stored_blobs(store) == set()
+
+
+def test_the_embedded_janitor_goes_on_after_a_failure(
+    catalog: Engine, store: DirectoryBlobs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(janitor, "SECONDS", 0.01)
+    write(store, "nobodys", b"12345")
+    away = (tmp_path / "blobs").rename(tmp_path / "away")
+    stop = Event()
+    loop = Thread(target=janitor.run, args=(catalog, store, settings(**AT_ONCE), stop))
+    loop.start()
+    try:
+        away.rename(tmp_path / "blobs")
+        eventually(lambda: not stored_blobs(store))
+    finally:
+        stop.set()
+        loop.join(10)
+    assert not loop.is_alive()
+
+
+def test_the_command_says_what_went(store: DirectoryBlobs, tmp_path: Path) -> None:
+    catalog = database.connect(f"sqlite:///{tmp_path}/catalog.db")
+    Base.metadata.create_all(catalog)
+    a_recording(catalog, store)
+    write(store, "nobodys", b"12345")
+    done = run_clean(tmp_path)
+    assert done.stdout == "Removed: 0 jobs, 0 originals, 0 uploads, 0 notes, 1 blobs.\n"
+    assert json.loads(done.stderr)["blob"] == "nobodys"
+    catalog.dispose()
+
+
+def test_the_command_fails_in_one_line(tmp_path: Path) -> None:
+    done = run_clean(tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == "Error: the database does not answer\n"
+
+
+def run_clean(folder: Path) -> subprocess.CompletedProcess[str]:
+    environment = {
+        "SPOOL_DATABASE_URL": f"sqlite:///{folder}/catalog.db",
+        "SPOOL_BLOB_URL": (folder / "blobs").as_uri(),
+        "SPOOL_JANITOR_HOURS": "1e-9",
+    }
+    command = [sys.executable, "-m", "pipeline", "clean"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)

@@ -1,13 +1,14 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 
-from pipeline.catalog import RemovalRow
-from pipeline.database import transaction
+from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.jobs import BadCursor, Jobs
+from pipeline.removals import Removals
 from pipeline.tasks import Tasks
-from pipeline.tests.makers import OWNER, a_job, an_artifact
+from pipeline.tests.makers import OWNER, a_job, an_artifact, stored_blobs, write
 from pipeline.work import Result
 
 STRANGER = "b" * 32
@@ -66,24 +67,23 @@ def test_cancelling_what_has_ended_changes_nothing(catalog: Engine) -> None:
     assert cancelled.state == "failed"
 
 
-def doomed(catalog: Engine) -> set[str]:
-    with transaction(catalog) as session:
-        return set(session.scalars(select(RemovalRow.blob)))
-
-
-def test_deleting_names_the_blobs_nobody_needs(catalog: Engine) -> None:
-    jobs, tasks = Jobs(catalog), Tasks(catalog)
+def test_deleting_removes_the_blobs_nobody_needs(catalog: Engine, tmp_path: Path) -> None:
+    jobs, tasks, store = Jobs(catalog), Tasks(catalog), DirectoryBlobs(tmp_path / "blobs")
+    for blob in ("one", "shared"):
+        write(store, blob, b"12345")
     job, message = a_job(catalog, blob="one")
     other, _ = a_job(catalog, blob="shared")
     task = tasks.claim(message.task_id, "worker")
     assert task is not None
     tasks.finish(task, Result([an_artifact("again.mp3", "audio", blob="shared")]))
     assert jobs.delete(OWNER, job.id)
-    assert doomed(catalog) == {"one"}
+    Removals(catalog, store).carry_out()
+    assert stored_blobs(store) == {"shared"}
     assert jobs.get(OWNER, job.id) is None
     assert tasks.claim(message.task_id, "worker") is None
     assert jobs.delete(OWNER, other.id)
-    assert doomed(catalog) == {"one", "shared"}
+    Removals(catalog, store).carry_out()
+    assert stored_blobs(store) == set()
 
 
 def test_the_track_between_tasks_is_nobodys_to_see(catalog: Engine) -> None:

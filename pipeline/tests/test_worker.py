@@ -13,8 +13,9 @@ from pipeline.dispatch import Dispatcher
 from pipeline.errors import Reject, Retry, Unavailable
 from pipeline.jobs import Job, Jobs
 from pipeline.queues.memory import MemoryQueue
+from pipeline.removals import Removals
 from pipeline.tasks import Tasks
-from pipeline.tests.makers import OWNER, a_job, an_artifact
+from pipeline.tests.makers import OWNER, a_job, an_artifact, stored_blobs, write
 from pipeline.work import Handler, NextTask, Progress, Result, Task
 from pipeline.worker import Worker
 
@@ -24,6 +25,8 @@ class Flow:
 
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.blobs: BlobStore
+        """That of the last attempt."""
         self.acts: dict[str, Callable[[Task, Progress], Result]] = {
             "extract": lambda *_: Result(
                 [an_artifact("track.mka", "track")], [NextTask("encode"), NextTask("transcribe")]
@@ -36,8 +39,9 @@ class Flow:
     def handlers(self) -> dict[str, Handler]:
         return dict.fromkeys(self.acts, self)
 
-    def __call__(self, task: Task, _blobs: BlobStore, folder: Path, progress: Progress) -> Result:
+    def __call__(self, task: Task, blobs: BlobStore, folder: Path, progress: Progress) -> Result:
         assert list(folder.iterdir()) == []
+        self.blobs = blobs
         (folder / "left behind").touch()
         self.calls.append(task.kind)
         return self.acts[task.kind](task, progress)
@@ -221,3 +225,96 @@ def test_a_result_that_cannot_be_committed_does_not_end_the_worker(
         sender.send([message])
         assert ended(sender, good).state == "done"
     assert Jobs(sender.tasks.engine).get(OWNER, bad.id).state == "running"  # type: ignore[union-attr]
+
+
+def remains(sender: Dispatcher, folder: Path) -> set[str]:
+    """Blobs that are left once all is removed that is to go."""
+    store = DirectoryBlobs(folder / "blobs")
+    Removals(sender.tasks.engine, store).carry_out()
+    return stored_blobs(store)
+
+
+def a_blob(flow: Flow, task: Task, label: str) -> str:
+    write(flow.blobs, task.blob_id(label), b"12345")
+    return task.blob_id(label)
+
+
+@pytest.mark.parametrize("error", [Reject("There is no sound in it."), Retry("later", delay=60), ZeroDivisionError()])
+def test_what_an_attempt_wrote_in_vain_goes(error: Exception, flow: Flow, sender: Dispatcher, tmp_path: Path) -> None:
+    def write_and_fail(task: Task, _progress: Progress) -> Result:
+        a_blob(flow, task, "track")
+        raise error
+
+    flow.acts["extract"] = write_and_fail
+    _, message = a_job(sender.tasks.engine)
+    with working(flow, sender, tmp_path):
+        sender.send([message])
+        eventually(lambda: flow.calls)
+    assert remains(sender, tmp_path) == set()
+
+
+def test_what_an_attempt_handed_in_stays_and_the_rest_goes(flow: Flow, sender: Dispatcher, tmp_path: Path) -> None:
+    def extract(task: Task, _progress: Progress) -> Result:
+        a_blob(flow, task, "draft")
+        return Result([an_artifact("track.mka", "track", blob=a_blob(flow, task, "track"))])
+
+    flow.acts["extract"] = extract
+    job, message = a_job(sender.tasks.engine)
+    with working(flow, sender, tmp_path):
+        sender.send([message])
+        assert ended(sender, job).state == "done"
+    assert remains(sender, tmp_path) == {f"{job.id}-extract-0-1-track"}
+
+
+@pytest.mark.parametrize("end", [Jobs.cancel, Jobs.delete])
+@pytest.mark.parametrize("when", ["before it is written", "before it is handed in", "in the middle of it"])
+def test_what_was_written_for_a_job_that_was_called_off_goes(
+    end: Callable[[Jobs, str, str], object], when: str, flow: Flow, sender: Dispatcher, tmp_path: Path
+) -> None:
+    job, message = a_job(sender.tasks.engine)
+
+    def extract(task: Task, progress: Progress) -> Result:
+        if when == "before it is written":
+            end(Jobs(sender.tasks.engine), OWNER, job.id)
+        track = an_artifact("track.mka", "track", blob=a_blob(flow, task, "track"))
+        end(Jobs(sender.tasks.engine), OWNER, job.id)
+        while when == "in the middle of it":
+            progress(1)
+        return Result([track])
+
+    flow.acts["extract"] = extract
+    with working(flow, sender, tmp_path):
+        sender.send([message])
+        eventually(lambda: flow.calls)
+        eventually(lambda: sender.queue.depth("extract") == 0)
+    assert remains(sender, tmp_path) == set()
+    assert "deliver" not in flow.calls
+
+
+def test_a_handler_that_does_not_listen_cannot_write_any_more(flow: Flow, sender: Dispatcher, tmp_path: Path) -> None:
+    release, over = Event(), Event()
+
+    def deaf(task: Task, _progress: Progress) -> Result:
+        release.wait(20)
+        try:
+            a_blob(flow, task, "track")
+        finally:
+            over.set()
+        return Result()
+
+    flow.acts["extract"] = deaf
+    job, message = a_job(sender.tasks.engine)
+    stop = Event()
+    store = DirectoryBlobs(tmp_path / "blobs")
+    worker = Worker(flow.handlers(), sender.tasks, sender, store, None, grace=0)
+    thread = Thread(target=worker.run, args=(stop,))
+    thread.start()
+    sender.send([message])
+    eventually(lambda: flow.calls)
+    Jobs(sender.tasks.engine).cancel(OWNER, job.id)
+    eventually(lambda: sender.queue.depth("extract") == 0)
+    stop.set()
+    thread.join(10)
+    release.set()
+    assert over.wait(10)
+    assert remains(sender, tmp_path) == set()

@@ -1,0 +1,207 @@
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from pipeline.accounts import Limits
+from pipeline.blobs.directory import DirectoryBlobs
+from pipeline.jobs import Job, Jobs, NewJob
+from pipeline.options import Options
+from pipeline.removals import Removals
+from pipeline.retention import remove_originals
+from pipeline.tasks import Tasks
+from pipeline.tests.makers import (
+    ADDRESS,
+    OWNER,
+    a_recording,
+    end_days_ago,
+    named_blobs,
+    stored_blobs,
+    work_through,
+    write,
+)
+from pipeline.tests.test_removals import at_once
+from pipeline.work import Artifact, NextTask, Result
+
+STRANGER = "b" * 32
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DirectoryBlobs:
+    return DirectoryBlobs(tmp_path / "blobs")
+
+
+@pytest.fixture
+def remove(catalog: Engine, store: DirectoryBlobs) -> Callable[[], int]:
+    return Removals(catalog, store).carry_out
+
+
+def names(job: Job) -> list[str]:
+    return [found.name for found in job.artifacts]
+
+
+def blob_of(job: Job) -> str:
+    return next(found.blob for found in job.artifacts if found.kind == "original")
+
+
+def fetched(catalog: Engine, store: DirectoryBlobs, content: bytes, **options: object) -> Job:
+    """A job by address whose first stage has just ended."""
+    jobs, tasks = Jobs(catalog), Tasks(catalog)
+    new = NewJob(OWNER, "recording", url="https://example.org/talk.mp4", options=Options.model_validate(options))
+    job, (message,) = jobs.create(new)
+    task = tasks.claim(message.task_id, "worker")
+    assert task is not None
+    blob = task.blob_id("original")
+    original = Artifact("fetched.mp4", "original", "video/mp4", len(content), write(store, blob, content), blob)
+    tasks.finish(task, Result([original], [NextTask("extract")]))
+    found = jobs.get(OWNER, job.id)
+    assert found is not None
+    return found
+
+
+def test_the_same_bytes_with_the_same_options_are_done_at_once(
+    catalog: Engine, store: DirectoryBlobs, remove: Callable[[], int]
+) -> None:
+    first = work_through(catalog, store, a_recording(catalog, store, formats="txt,srt"))
+    before = stored_blobs(store)
+    second = a_recording(catalog, store, title="Vortrag 😀.mov", formats="srt,txt", tags="other", notify=ADDRESS)
+    assert (second.state, second.percent, second.reused, second.seconds) == ("done", 100, True, 90)
+    assert second.finished_at is not None
+    assert names(second) == ["Vortrag 😀.mov", "Vortrag 😀.mp3", "Vortrag 😀.srt", "Vortrag 😀.txt"]
+    assert not first.reused
+    assert [message.kind for message in Tasks(catalog).unpublished(0)] == ["deliver"]
+    assert remove() == 1
+    assert stored_blobs(store) == before == named_blobs(catalog)
+
+
+def test_results_get_free_names(catalog: Engine, store: DirectoryBlobs) -> None:
+    work_through(catalog, store, a_recording(catalog, store, transcribe=False))
+    assert names(a_recording(catalog, store, title="again.mp3", transcribe=False)) == ["again (1).mp3", "again.mp3"]
+
+
+def test_with_other_options_the_bytes_are_stored_once_and_worked_on_anew(
+    catalog: Engine, store: DirectoryBlobs, remove: Callable[[], int]
+) -> None:
+    first = work_through(catalog, store, a_recording(catalog, store, formats="txt"))
+    second = a_recording(catalog, store, formats="srt")
+    assert (second.state, second.reused, names(second)) == ("queued", False, ["talk.mp4"])
+    assert remove() == 1
+    assert blob_of(second) == blob_of(first)
+    assert names(work_through(catalog, store, second)) == ["talk.mp3", "talk.mp4", "talk.srt"]
+
+
+def test_a_twin_that_is_in_work_gives_its_bytes_only(
+    catalog: Engine, store: DirectoryBlobs, remove: Callable[[], int]
+) -> None:
+    first = a_recording(catalog, store)
+    second = a_recording(catalog, store)
+    assert (second.state, second.reused, blob_of(second)) == ("queued", False, blob_of(first))
+    assert remove() == 1
+    assert [work_through(catalog, store, job).state for job in (first, second)] == ["done", "done"]
+
+
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+def test_a_twin_that_did_not_work_out_gives_its_bytes_only(catalog: Engine, store: DirectoryBlobs, end: str) -> None:
+    first = a_recording(catalog, store)
+    if end == "cancelled":
+        Jobs(catalog).cancel(OWNER, first.id)
+    else:
+        tasks = Tasks(catalog)
+        task = tasks.claim(tasks.unpublished(0)[0].task_id, "worker")
+        assert task is not None
+        tasks.reject(task, "No sound.")
+    second = a_recording(catalog, store)
+    assert (second.state, second.reused, blob_of(second)) == ("queued", False, blob_of(first))
+
+
+def test_nothing_is_shared_between_owners(catalog: Engine, store: DirectoryBlobs, remove: Callable[[], int]) -> None:
+    first = work_through(catalog, store, a_recording(catalog, store))
+    theirs = a_recording(catalog, store, owner=STRANGER)
+    assert (theirs.state, theirs.reused) == ("queued", False)
+    assert blob_of(theirs) != blob_of(first)
+    assert remove() == 0
+
+
+def test_other_bytes_of_the_same_name_are_another_recording(catalog: Engine, store: DirectoryBlobs) -> None:
+    work_through(catalog, store, a_recording(catalog, store, b"one"))
+    assert not a_recording(catalog, store, b"two").reused
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
+def test_deleting_one_never_breaks_another(
+    catalog: Engine, store: DirectoryBlobs, remove: Callable[[], int], order: tuple[int, ...]
+) -> None:
+    first = work_through(catalog, store, a_recording(catalog, store))
+    jobs = [
+        first,
+        a_recording(catalog, store),
+        work_through(catalog, store, a_recording(catalog, store, formats="txt")),
+    ]
+    for number, index in enumerate(order, 1):
+        assert Jobs(catalog).delete(OWNER, jobs[index].id)
+        remove()
+        assert stored_blobs(store) == named_blobs(catalog)
+        assert len(Jobs(catalog).list(OWNER)[0]) == 3 - number
+    assert stored_blobs(store) == set()
+
+
+def test_what_was_fetched_is_done_at_once_too(
+    catalog: Engine, store: DirectoryBlobs, remove: Callable[[], int]
+) -> None:
+    work_through(catalog, store, a_recording(catalog, store, transcribe=False))
+    job = fetched(catalog, store, b"a talk", transcribe=False)
+    assert (job.state, job.reused, names(job)) == ("done", True, ["fetched.mp3", "fetched.mp4"])
+    assert remove() == 1
+    assert stored_blobs(store) == named_blobs(catalog)
+    assert Tasks(catalog).unpublished(0) == []
+
+
+def test_what_was_fetched_with_other_options_is_stored_once(
+    catalog: Engine, store: DirectoryBlobs, remove: Callable[[], int]
+) -> None:
+    first = work_through(catalog, store, a_recording(catalog, store))
+    job = fetched(catalog, store, b"a talk", transcribe=False)
+    assert (job.state, job.reused, blob_of(job)) == ("running", False, blob_of(first))
+    assert remove() == 1
+    assert names(work_through(catalog, store, job)) == ["fetched.mp3", "fetched.mp4"]
+
+
+def test_a_twin_that_lost_its_original_still_gives_its_results(
+    catalog: Engine, store: DirectoryBlobs, remove: Callable[[], int]
+) -> None:
+    """And the bytes are taken from whoever still has them."""
+    done = work_through(catalog, store, a_recording(catalog, store, transcribe=False))
+    end_days_ago(catalog, 30)
+    assert remove_originals(catalog, Limits(keep_original_days=30)) == 1
+    remove()
+    second = a_recording(catalog, store, transcribe=False)
+    assert (second.reused, names(second)) == (True, ["talk.mp3", "talk.mp4"])
+    assert remove() == 0
+    third = a_recording(catalog, store, transcribe=False)
+    assert (third.reused, blob_of(third)) == (True, blob_of(second))
+    assert remove() == 1
+    for job in (done, second, third):
+        Jobs(catalog).delete(OWNER, job.id)
+    remove()
+    assert stored_blobs(store) == set()
+
+
+def test_a_twin_deleted_at_the_same_moment_takes_nothing_along(
+    catalog: Engine, store: DirectoryBlobs, remove: Callable[[], int]
+) -> None:
+    jobs, sound, subtitles = Jobs(catalog), Options(transcribe=False), Options(formats=("srt",))
+    for number in range(12):
+        content = bytes([number])
+        twin = work_through(catalog, store, a_recording(catalog, store, content, options=sound))
+
+        def delete(job_id: str = twin.id) -> None:
+            assert jobs.delete(OWNER, job_id)
+            remove()
+
+        again = [partial(a_recording, catalog, store, content, options=options) for options in (sound, subtitles)]
+        at_once(delete, *again)
+        assert named_blobs(catalog) <= stored_blobs(store)
+        remove()
+        assert stored_blobs(store) == named_blobs(catalog)
