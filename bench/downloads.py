@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from statistics import median
@@ -16,16 +17,12 @@ from flask import Flask, Response, send_file
 from gridfs import GridFSBucket
 from pymongo import MongoClient
 
+from bench import sites
 from bench.figures import Figure, ratio
+from bench.sites import Servers
 from dev.embedded import served
-from dev.services.mariadb import create_database
-from dev.services.mongo import database_url
-from dev.services.private import PrivateServers
-from dev.services.rabbitmq import create_virtual_host
 from pipeline.blobs import CHUNK
 from tests.client import Client
-from tests.embedded import Embedded
-from tests.installation import Installation
 from tests.processes import free_port, python, wait_for
 
 SIZE, LAST = 1_000_000_000, 1_000_000
@@ -40,33 +37,23 @@ def measure(folder: Path) -> Iterator[Figure]:
 
 
 def _embedded(folder: Path) -> Iterator[Figure]:
-    folder.mkdir()
-    suite = Embedded(folder)
-    with suite.process:
-        suite.start()
-        client = suite.client()
-        url, headers = _stored(client)
-        file = max((suite.data / "blobs").iterdir(), key=lambda path: path.stat().st_size)
+    with sites.embedded(folder) as site:
+        url, headers = _stored(site.client)
+        file = max((folder / "data/blobs").iterdir(), key=lambda path: path.stat().st_size)
         port = free_port()
         with python("send_file", "-m", "bench.downloads", str(port), str(file), environment={}, folder=folder) as bare:
             address = f"http://127.0.0.1:{port}"
             wait_for(f"{address}/ready", bare)
-            yield _beside("a download, embedded", url, headers, lambda: _download(address, {}), "Flask's send_file")
+            yield _beside("a download, embedded", url, headers, lambda: download(address, {}), "Flask's send_file")
         yield _seek("the last MB of 1 GB, embedded", url, headers)
 
 
 def _gridfs(folder: Path) -> Iterator[Figure]:
-    folder.mkdir()
-    with PrivateServers() as servers:
-        mongo, mysql, rabbitmq = (servers.launch(name) for name in ("mongo", "mariadb", "rabbitmq"))
-        for server in (mongo, mysql, rabbitmq):
-            server.wait_until_ready()
-        catalog, users = (create_database(mysql.url, f"downloads_{name}") for name in ("catalog", "users"))
-        blobs, broker = database_url(mongo.url, "downloads"), create_virtual_host(rabbitmq.url, "downloads")
-        with Installation(folder, catalog, users, blobs, broker) as installation:
-            url, headers = _stored(installation.client())
-            yield _beside("a download, GridFS", url, headers, lambda: _stream(blobs), "GridFSBucket's download stream")
-            yield _seek("the last MB of 1 GB, GridFS", url, headers)
+    with Servers() as servers, servers.on_gridfs(folder) as installation:
+        url, headers = _stored(installation.client())
+        bare = partial(_stream, installation.blobs)
+        yield _beside("a download, GridFS", url, headers, bare, "GridFSBucket's download stream")
+        yield _seek("the last MB of 1 GB, GridFS", url, headers)
 
 
 def _stored(client: Client) -> tuple[str, dict[str, str]]:
@@ -86,12 +73,13 @@ def _beside(name: str, url: str, headers: dict[str, str], bare: Callable[[], flo
     ours, theirs = [], []
     for _ in range(RUNS):
         theirs.append(SIZE / bare() / 1e6)
-        ours.append(SIZE / _download(url, headers) / 1e6)
+        ours.append(SIZE / download(url, headers) / 1e6)
     detail = f"1 GB beside {what} ({median(ours):.0f} and {median(theirs):.0f} MB/s), {RUNS} pairs"
     return ratio(name, ours, theirs, 0.8, detail, at_least=True)
 
 
-def _download(url: str, headers: dict[str, str]) -> float:
+def download(url: str, headers: dict[str, str]) -> float:
+    """Seconds for the `SIZE` bytes at `url`."""
     began = time.monotonic()
     with closing(_connection(url)) as connection:
         _drain(_answer(connection, url, headers))

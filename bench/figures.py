@@ -12,12 +12,12 @@ from statistics import median
 class Figure:
     """`value` against `limit`, in `unit`; `detail` says what was measured, `samples` each run of it.
 
-    With `at_least`, more is better.
+    With `at_least`, more is better. Without a limit it is only reported.
     """
 
     name: str
     value: float
-    limit: float
+    limit: float | None
     unit: str
     detail: str
     samples: tuple[float, ...] = ()
@@ -25,16 +25,22 @@ class Figure:
 
     @property
     def reached(self) -> bool:
+        if self.limit is None:
+            return True
         return self.value >= self.limit if self.at_least else self.value <= self.limit
 
     def __str__(self) -> str:
-        mark = "reached" if self.reached else "NOT REACHED"
+        return f"{self.name:<40} {self.value:>9.3f} {self.unit:<6} {self._verdict()}\n{'':<40} {self.detail}"
+
+    def _verdict(self) -> str:
+        if self.limit is None:
+            return "(reported)"
         limit = f"at {'least' if self.at_least else 'most'} {self.limit:g}"
-        return f"{self.name:<34} {self.value:>9.3f} {self.unit:<6} ({limit})  {mark}\n{'':<34} {self.detail}"
+        return f"({limit})  {'reached' if self.reached else 'NOT REACHED'}"
 
 
 def ratio(
-    name: str, ours: list[float], theirs: list[float], limit: float, detail: str, *, at_least: bool = False
+    name: str, ours: list[float], theirs: list[float], limit: float | None, detail: str, *, at_least: bool = False
 ) -> Figure:
     """The median of the ratios of runs that were made side by side."""
     ratios = tuple(mine / other for mine, other in zip(ours, theirs, strict=True))

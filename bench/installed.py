@@ -11,11 +11,8 @@ from sqlalchemy import text
 from bench.embedded import until_mp3
 from bench.figures import Figure, ratio
 from bench.media import bare, make_mp4
+from bench.sites import Servers
 from bench.watch import children, forget_peak, resident
-from dev.services.mariadb import create_database
-from dev.services.mongo import database_url
-from dev.services.private import PrivateServers
-from dev.services.rabbitmq import create_virtual_host
 from pipeline.database import connect
 from tests.client import Client
 from tests.installation import Installation
@@ -100,18 +97,8 @@ def _until_mp3_and_gone(installation: Installation, recording: Path) -> float:
 
 
 def with_servers(folder: Path) -> Iterator[Figure]:
-    with PrivateServers() as servers:
-        mongo, mysql, rabbitmq = (servers.launch(name) for name in ("mongo", "mariadb", "rabbitmq"))
-        for server in (mongo, mysql, rabbitmq):
-            server.wait_until_ready()
-        with _installed(folder / "gridfs", mysql.url, rabbitmq.url, database_url(mongo.url, "bench")) as installation:
+    with Servers() as servers:
+        with servers.on_gridfs(folder / "gridfs") as installation:
             yield from measure(folder / "gridfs", installation)
-        with _installed(folder / "directory", mysql.url, rabbitmq.url, (folder / "blobs").as_uri()) as installation:
+        with servers.on_directory(folder / "directory") as installation:
             yield _long(installation, folder / "directory", "a directory")
-
-
-def _installed(folder: Path, mysql: str, rabbitmq: str, blobs: str) -> Installation:
-    """All services on fresh databases, and bytes at `blobs`."""
-    folder.mkdir()
-    catalog, users = (create_database(mysql, f"{folder.name}_{name}") for name in ("catalog", "users"))
-    return Installation(folder, catalog, users, blobs, create_virtual_host(rabbitmq, folder.name))

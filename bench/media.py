@@ -22,6 +22,14 @@ def make_mp4(path: Path, seconds: int) -> Path:
     return path
 
 
+def make_wav(path: Path, size: int) -> Path:
+    """Noise of about `size` bytes as WAV: 16 bits, two channels, 44.1 kHz."""
+    noise = f"anoisesrc=color=pink:duration={size / (44_100 * 4)}:sample_rate=44100:seed=7"
+    command = [FFMPEG, "-v", "error", "-y", "-f", "lavfi", "-i", noise, "-ac", "2", str(path)]
+    subprocess.run(command, check=True, timeout=600)
+    return path
+
+
 def bare(source: Path, target: Path) -> None:
     """The conversion by ffmpeg alone, from file to file."""
     command = [

@@ -1,4 +1,4 @@
-"""Memory of processes, from /proc."""
+"""Memory and threads of processes, from /proc."""
 
 from pathlib import Path
 
@@ -18,3 +18,7 @@ def forget_peak(pid: int) -> None:
 
 def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def threads(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
