@@ -1,5 +1,6 @@
-"""Recordings that tests send: those of tests/media, and some that cannot be used, made by ffmpeg."""
+"""Recordings that tests send: those of tests/media, and what ffmpeg makes of them."""
 
+import secrets
 import subprocess
 from pathlib import Path
 
@@ -48,6 +49,25 @@ def make_lecture(path: Path, seconds: int) -> None:
     """Noise that is long enough to be caught in the middle of its encoding."""
     noise = f"anoisesrc=color=pink:duration={seconds}:sample_rate=48000:seed=7"
     _ffmpeg("-f", "lavfi", "-i", noise, "-ac", "2", "-c:a", "aac", "-b:a", "96k", path)
+
+
+def make_conference(path: Path, hours: int) -> None:
+    """An MP3 of hours, made in a moment: the same minute of noise over and over."""
+    minute = path.with_name("minute.mp3")
+    noise = "anoisesrc=color=pink:duration=60:sample_rate=44100:seed=7"
+    _ffmpeg("-f", "lavfi", "-i", noise, "-b:a", "32k", "-write_xing", "0", "-id3v2_version", "0", minute)
+    path.write_bytes(minute.read_bytes() * 60 * hours)
+
+
+def make_clip(path: Path) -> None:
+    """Three seconds of speech, a quarter of the work."""
+    _ffmpeg("-i", MEDIA / "talk.mp4", "-t", "3", "-c", "copy", path)
+
+
+def unlike(recording: bytes) -> bytes:
+    """The same MP4 in other bytes: with a box that players pass over (ISO/IEC 14496-12, 8.1.2)."""
+    noise = secrets.token_bytes(16)
+    return recording + (8 + len(noise)).to_bytes(4, "big") + b"free" + noise
 
 
 def _ffmpeg(*arguments: str | Path) -> None:

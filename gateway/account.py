@@ -1,0 +1,62 @@
+"""/v1/account: what a user may use, has used, and how long what is theirs is kept."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway.access import identity
+from gateway.api import private_routes
+from gateway.services import services
+from pipeline.accounts import Limits
+from pipeline.options import Days
+
+api = private_routes("account", [422, 503])
+
+
+class Quotas(BaseModel):
+    """Days and months are those of UTC; null is no limit."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    stored_bytes: int | None = Field(description="Bytes kept; those that several jobs share count once.")
+    day_bytes: int | None = Field(description="Bytes uploaded today.")
+    jobs: int | None = Field(description="Unfinished jobs.")
+    month_minutes: int | None = Field(description="Minutes of recordings worked on this month.")
+
+
+class Retention(BaseModel):
+    """How long what a job has is kept after its end; null is for ever. Options of a job go before this."""
+
+    model_config = ConfigDict(extra="forbid", from_attributes=True)
+
+    keep_original_days: Days | None = Field(None, description="After how many days the uploaded file is removed.")
+    keep_result_days: Days | None = Field(None, description="After how many days the job is removed with all it made.")
+
+
+class Account(BaseModel):
+    """A user, with the limits and the retention that hold, be they their own or the installation's."""
+
+    owner: str
+    email: str
+    limits: Quotas
+    use: Quotas
+    retention: Retention
+
+
+@api.get("/v1/account", summary="Look at your account", responses={200: Account})
+def get_account() -> dict[str, Any]:
+    return _answer(services().accounts.limits(identity().owner))
+
+
+@api.patch("/v1/account", summary="Change how long your things are kept", responses={200: Account})
+def change_account(body: Retention) -> dict[str, Any]:
+    """What is not given stays; null gives the installation's default back."""
+    return _answer(services().accounts.change(identity().owner, **body.model_dump(exclude_unset=True)))
+
+
+def _answer(limits: Limits) -> dict[str, Any]:
+    who = identity()
+    used = services().accounts.use(who.owner)
+    parts = {"limits": Quotas.model_validate(limits), "use": Quotas.model_validate(used)}
+    retention = Retention.model_validate(limits)
+    return Account(owner=who.owner, email=who.email, retention=retention, **parts).model_dump()
