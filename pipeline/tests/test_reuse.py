@@ -1,16 +1,21 @@
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from sqlalchemy import Engine
 
 from pipeline.accounts import Limits
 from pipeline.blobs.directory import DirectoryBlobs
+from pipeline.catalog import JobRow
+from pipeline.database import transaction
 from pipeline.jobs import Job, Jobs, NewJob
 from pipeline.options import Options
 from pipeline.removals import Removals
 from pipeline.retention import remove_originals
+from pipeline.reuse import adopt
 from pipeline.tasks import Tasks
 from pipeline.tests.makers import (
     ADDRESS,
@@ -192,7 +197,7 @@ def test_a_twin_deleted_at_the_same_moment_takes_nothing_along(
     catalog: Engine, store: DirectoryBlobs, remove: Callable[[], int]
 ) -> None:
     jobs, sound, subtitles = Jobs(catalog), Options(transcribe=False), Options(formats=("srt",))
-    for number in range(12):
+    for number in range(6):
         content = bytes([number])
         twin = work_through(catalog, store, a_recording(catalog, store, content, options=sound))
 
@@ -205,3 +210,26 @@ def test_a_twin_deleted_at_the_same_moment_takes_nothing_along(
         assert named_blobs(catalog) <= stored_blobs(store)
         remove()
         assert stored_blobs(store) == named_blobs(catalog)
+
+
+def test_a_twin_cannot_be_deleted_before_it_is_known_who_shares_its_bytes(
+    catalog: Engine, store: DirectoryBlobs, remove: Callable[[], int]
+) -> None:
+    twin = work_through(catalog, store, a_recording(catalog, store))
+    original = next(found for found in twin.artifacts if found.kind == "original")
+
+    def delete() -> None:
+        Jobs(catalog).delete(OWNER, twin.id)
+        remove()
+
+    deleting = Thread(target=delete)
+    with transaction(catalog) as session:
+        job = JobRow(id="1" * 32, owner=OWNER, title="again", options={}, recipe=Options().recipe)
+        session.add(job)
+        session.flush()
+        assert adopt(session, job, replace(original, blob="another-original"))
+        deleting.start()
+        deleting.join(0.5)
+    deleting.join(20)
+    assert not deleting.is_alive()
+    assert stored_blobs(store) == named_blobs(catalog) != set()
