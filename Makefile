@@ -41,13 +41,14 @@ services-up: .venv/test ## private MariaDB, RabbitMQ and Mongo server; prints th
 services-down: ## end them
 	@$(BIN)/python -m dev services down
 
-lock: ## write the lock files, with hashes; UPGRADE=1 chooses new versions (needs uv)
+lock: ## write the lock files, with hashes; UPGRADE=1 chooses new versions (needs uv and npm)
 	$(LOCK) --all-extras --group test -o requirements/test.txt
 	$(LOCK) --extra embedded --extra production --group test -c requirements/test.txt -o requirements/test-fast.txt
 	$(LOCK) --extra embedded -c requirements/test.txt -o requirements/embedded.txt
 	$(LOCK) --all-extras -c requirements/test.txt -o requirements/production.txt
 	uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--no-annotate --custom-compile-command "make lock" --prerelease allow --group mongo-server -o requirements/mongo-server.txt
+	npm $(if $(UPGRADE),update,install) --prefix tests/tus-js --package-lock-only --ignore-scripts --silent
 
 clean: ## remove what was installed and made, but no data
 	rm -rf .venv .cache out .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage

@@ -131,6 +131,7 @@ SLOW = (
     "speech/tests/",
     "converter/tests/",
     "auth/tests/test_commands.py",
+    "gateway/tests/test_tus_clients.py",
     "gateway/tests/test_wire.py",
     "notification/tests/test_worker.py",
     "pipeline/tests/test_probe.py",

@@ -100,7 +100,7 @@ def create_upload(header: Creation) -> Response:
 def get_upload(path: models.JobPath, header: Headers) -> Response:  # noqa: ARG001
     """For clients of tus by HEAD; the answer is the same."""
     upload = _found(path.id)
-    if upload.whole and not upload.job_id:
+    if upload.whole and not upload.partial and not upload.job_id:  # a gateway died
         with suppress(Busy), _locked(upload.id) as held:
             upload = resumable.complete(held)
     return Bare(status=204, headers=_state(upload) | _described(upload))

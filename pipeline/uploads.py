@@ -197,7 +197,7 @@ def _lapse() -> datetime:
     return now() + timedelta(seconds=LOCK_SECONDS)
 
 
-def _open(owner: str) -> Select[tuple[int]]:
+def _open(owner: str) -> Select[int]:
     mine = UploadRow.owner == owner, UploadRow.job_id.is_(None), UploadRow.expires_at > now()
     return select(func.count()).select_from(UploadRow).where(*mine)
 

@@ -1,104 +1,26 @@
 """tus 1.0, request by request: https://tus.io/protocols/resumable-upload"""
 
 import base64
-import hashlib
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
-from itertools import pairwise
-from typing import Any
 
 import pytest
-from sqlalchemy import select, update
-from werkzeug.http import parse_date
 from werkzeug.test import TestResponse
 
 from dev.waiting import eventually
 from gateway.app import create_app
-from gateway.hashes import REMEMBERED, Hashes, Running
 from gateway.tests.conftest import ADA, LIMIT, World
 from gateway.tests.exchanges import NOBODYS, TALK, assert_problem
-from gateway.tests.servers import dial, read_all, serve
+from gateway.tests.tus import BYTES, Tus, assert_talk, checksum, metadata, nothing_is_kept
 from gateway.tus import VERSION
-from pipeline import uploads
-from pipeline.accounts import Limits
-from pipeline.blobs.directory import DirectoryBlobs
-from pipeline.catalog import JobRow, UploadRow
-from pipeline.database import now, transaction
-from pipeline.errors import Busy
-from pipeline.uploads import expire
 
-BYTES = "application/offset+octet-stream"
-SHA256 = hashlib.sha256(TALK).hexdigest()
 TEXT = b"I am but text\n" * 100
-
-
-class Tus:
-    """A client that says exactly what a test wants."""
-
-    def __init__(self, world: World, app: Any = None, who: dict[str, str] | None = None) -> None:
-        self.app, self.who = app or world.app, world.ada if who is None else who
-
-    def send(self, method: str, path: str, body: bytes | None = None, **headers: str | None) -> TestResponse:
-        named = {name.replace("_", "-"): value for name, value in headers.items() if value is not None}
-        given = {"Tus-Resumable": VERSION, **named} if "Tus_Resumable" not in headers else named
-        answer = self.app.test_client().open(path, method=method, headers={**self.who, **given}, data=body)
-        assert answer.headers["Tus-Resumable"] == VERSION
-        return answer
-
-    def create(self, length: int | None = len(TALK), **headers: str | None) -> str:
-        size = {"Upload_Length": str(length)} if length is not None else {"Upload_Defer_Length": "1"}
-        answer = self.send("POST", "/v1/uploads", **size, **headers)
-        assert answer.status_code == 201, answer.text
-        return answer.headers["Location"]
-
-    def patch(self, path: str, offset: int, body: bytes, **headers: str | None) -> TestResponse:
-        given = {"Upload_Offset": str(offset), "Content_Type": BYTES, **headers}
-        return self.send("PATCH", path, body, **given)
-
-    def head(self, path: str) -> TestResponse:
-        return self.send("HEAD", path)
-
-    def offset(self, path: str) -> int:
-        return int(self.head(path).headers["Upload-Offset"])
-
-    def part(self, content: bytes) -> str:
-        path = self.create(len(content), Upload_Concat="partial")
-        assert self.patch(path, 0, content).status_code == 204
-        return path
+BAD_UTF8 = base64.b64encode(b"\xff").decode()
 
 
 @pytest.fixture
 def tus(world: World) -> Tus:
     return Tus(world)
-
-
-def metadata(**texts: str) -> str:
-    return ",".join(f"{name} {base64.b64encode(text.encode()).decode()}" for name, text in texts.items())
-
-
-def checksum(content: bytes, algorithm: str = "sha1") -> str:
-    return f"{algorithm} {base64.b64encode(hashlib.new(algorithm, content).digest()).decode()}"
-
-
-def set_row(world: World, path: str, **values: Any) -> None:
-    with transaction(world.services.jobs.engine) as session:
-        session.execute(update(UploadRow).where(UploadRow.id == path.rpartition("/")[2]).values(**values))
-
-
-def nothing_is_kept(world: World) -> bool:
-    with transaction(world.services.jobs.engine) as session:
-        rows = list(session.scalars(select(UploadRow.id)))
-    return world.is_untouched() and not rows
-
-
-def assert_talk(world: World, job_id: str) -> None:
-    """The job's original is TALK, byte by byte."""
-    (artifact,) = world.get(f"/v1/jobs/{job_id}").json["artifacts"]
-    assert (artifact["bytes"], artifact["sha256"]) == (len(TALK), SHA256)
-    assert world.get(artifact["href"]).data == TALK
 
 
 def test_everybody_is_told_what_is_spoken(world: World) -> None:
@@ -189,12 +111,6 @@ def test_a_length_said_later_has_to_fit(tus: Tus, length: str, status: int) -> N
     assert tus.offset(path) == 1000
 
 
-def test_an_upload_of_unknown_length_is_bounded(tus: Tus) -> None:
-    path = tus.create(None)
-    assert_problem(tus.patch(path, 0, bytes(LIMIT + 1)), 413, "too_large")
-    assert tus.offset(path) == 0
-
-
 @pytest.mark.parametrize("algorithm", ["sha1", "sha256", "md5"])
 def test_checksums_are_checked(world: World, tus: Tus, algorithm: str) -> None:
     path, half = tus.create(), 100_000
@@ -225,9 +141,6 @@ def test_other_versions_are_not_spoken(world: World, tus: Tus, method: str, vers
         assert_problem(answer, 412, "tus_version")
     if method != "POST":
         assert tus.offset(path) == 0
-
-
-BAD_UTF8 = base64.b64encode(b"\xff").decode()
 
 
 @pytest.mark.parametrize(
@@ -347,127 +260,6 @@ def test_methods_can_be_sent_as_post(world: World, tus: Tus) -> None:
     assert tus.head(path).status_code == 404
 
 
-def test_an_upload_expires_a_time_after_its_last_byte(world: World, tus: Tus) -> None:
-    path = tus.create()
-    set_row(world, path, expires_at=now() + timedelta(minutes=5))
-    soon = parse_date(tus.head(path).headers["Upload-Expires"])
-    later = parse_date(tus.patch(path, 0, TALK[:10]).headers["Upload-Expires"])
-    assert soon
-    assert later
-    assert later - soon > timedelta(hours=23)
-    set_row(world, path, expires_at=now() - timedelta(seconds=1))
-    for answer in (tus.patch(path, 10, TALK[10:]), tus.send("DELETE", path)):
-        assert_problem(answer, 410, "upload_expired")
-    assert tus.head(path).status_code == 410
-    assert expire(world.services.jobs.engine, 100) == 1
-    world.services.removals.carry_out()
-    assert nothing_is_kept(world)
-    assert tus.head(path).status_code == 404
-
-
-def test_expiry_takes_small_steps_and_neither_jobs_nor_what_is_being_written(world: World, tus: Tus) -> None:
-    paths = [tus.create() for _ in range(5)]
-    job = tus.patch(paths[0], 0, TALK).headers["Spool-Job"]
-    for path in paths[:4]:
-        set_row(world, path, expires_at=now() - timedelta(seconds=1))
-    set_row(world, paths[3], lock="another's", locked_until=now() + timedelta(seconds=60))
-    engine = world.services.jobs.engine
-    assert [expire(engine, 2), expire(engine, 2), expire(engine, 2)] == [2, 1, 0]
-    world.services.removals.carry_out()
-    assert_talk(world, job)
-    assert tus.head(paths[4]).status_code == 204
-
-
-@contextmanager
-def other_gateways(world: World, count: int) -> Iterator[list[Tus]]:
-    """More replicas on the same catalog and blob store."""
-    more = [replace(world.services, blobs=DirectoryBlobs(world.folder)) for _ in range(count)]
-    yield [Tus(world, create_app(services)) for services in more]
-    for services in more:
-        services.hub.close()
-
-
-def test_gateways_take_turns_chunk_by_chunk(world: World, tus: Tus) -> None:
-    with other_gateways(world, 2) as others:
-        replicas, path, offset = [tus, *others], tus.create(), 0
-        for number, start in enumerate(range(0, len(TALK), 30_000)):
-            replica = replicas[number % 3]
-            assert replica.offset(path) == start
-            answer = replica.patch(path, start, TALK[start : start + 30_000])
-            offset = int(answer.headers["Upload-Offset"])
-        assert offset == len(TALK)
-        assert_talk(world, answer.headers["Spool-Job"])
-        assert {other.head(path).headers["Spool-Job"] for other in replicas} == {answer.headers["Spool-Job"]}
-
-
-def test_while_one_writes_another_is_told_at_once(world: World, tus: Tus) -> None:
-    path = tus.create()
-    with world.services.uploads.locked(_owner(world, path), path.rpartition("/")[2]):
-        assert_problem(tus.patch(path, 0, TALK), 423, "locked")
-        assert_problem(tus.send("DELETE", path), 423, "locked")
-        assert tus.offset(path) == 0
-    assert tus.patch(path, 0, TALK).status_code == 204
-
-
-def _owner(world: World, path: str) -> str:
-    with transaction(world.services.jobs.engine) as session:
-        return str(session.scalar(select(UploadRow.owner).where(UploadRow.id == path.rpartition("/")[2])))
-
-
-def test_a_lapsed_lock_is_free_and_its_holder_can_commit_nothing(world: World, tus: Tus) -> None:
-    path = tus.create()
-    with world.services.uploads.locked(_owner(world, path), path.rpartition("/")[2]) as held:
-        held.advance(0)
-        set_row(world, path, locked_until=now() - timedelta(seconds=1))
-        held.advance(0)  # nobody took it
-        set_row(world, path, locked_until=now() - timedelta(seconds=1))
-        assert tus.patch(path, 0, TALK[:500]).status_code == 204
-        for act in (lambda: held.advance(7), held.delete):
-            with pytest.raises(Busy):
-                act()
-    assert tus.offset(path) == 500
-    assert tus.patch(path, 500, TALK[500:]).headers["Spool-Job"]
-
-
-def test_who_leaves_late_frees_no_lock_of_another(world: World, tus: Tus) -> None:
-    path = tus.create()
-    with world.services.uploads.locked(_owner(world, path), path.rpartition("/")[2]):
-        set_row(world, path, lock="another's", locked_until=now() + timedelta(seconds=60))
-    assert_problem(tus.patch(path, 0, TALK), 423, "locked")
-
-
-@pytest.mark.parametrize("method", ["HEAD", "PATCH", "POST"])
-def test_a_gateway_that_died_before_the_job_leaves_it_to_the_next_request(world: World, tus: Tus, method: str) -> None:
-    path = tus.create(Upload_Metadata=metadata(filename="talk.mp4"))
-    tus.patch(path, 0, TALK[:-1])
-    blob = _blob(world, path)
-    with world.services.blobs.extend(blob, len(TALK) - 1) as target:
-        target.write(TALK[-1:])
-        target.sync()
-    set_row(world, path, offset=len(TALK))
-    if method == "POST":
-        world.services.blobs.seal(blob, len(TALK))
-    answer = tus.head(path) if method == "HEAD" else tus.patch(path, len(TALK), b"")
-    assert_talk(world, answer.headers["Spool-Job"])
-    assert tus.head(path).headers["Spool-Job"] == answer.headers["Spool-Job"]
-
-
-def _blob(world: World, path: str) -> str:
-    with transaction(world.services.jobs.engine) as session:
-        return str(session.scalar(select(UploadRow.blob).where(UploadRow.id == path.rpartition("/")[2])))
-
-
-def test_bytes_that_were_never_committed_are_written_over(world: World, tus: Tus) -> None:
-    path = tus.create(None)
-    tus.patch(path, 0, TALK[:1000])
-    with world.services.blobs.extend(_blob(world, path), 1000) as target:
-        target.write(b"lost with its gateway")
-        target.sync()
-    assert tus.offset(path) == 1000
-    job = tus.patch(path, 1000, b"", Upload_Length="1000").headers["Spool-Job"]
-    assert world.get(f"/v1/jobs/{job}").json["artifacts"][0]["sha256"] == hashlib.sha256(TALK[:1000]).hexdigest()
-
-
 def test_what_is_no_recording_ends_with_its_upload(world: World, tus: Tus) -> None:
     path = tus.create(len(TEXT))
     tus.patch(path, 0, TEXT[:100])
@@ -481,154 +273,6 @@ def test_the_same_bytes_again_are_stored_once(world: World, tus: Tus) -> None:
     eventually(lambda: len(list(world.services.blobs.list())) == 1)
     for job in jobs:
         assert_talk(world, job)
-
-
-def final(parts: list[str], url: str = "") -> str:
-    return "final;" + " ".join(url + part for part in parts)
-
-
-@pytest.mark.parametrize("url", ["", "http://localhost"])
-def test_parts_are_joined_in_their_order(world: World, tus: Tus, url: str) -> None:
-    cuts = [0, 90_000, 100_000, len(TALK)]
-    parts = [tus.part(TALK[start:end]) for start, end in pairwise(cuts)]
-    assert world.job_ids() == []
-    assert tus.head(parts[0]).headers["Upload-Concat"] == "partial"
-    listed, given = final(parts, url), metadata(filename="whole.mp4")
-    answer = tus.send("POST", "/v1/uploads", Upload_Concat=listed, Upload_Metadata=given)
-    assert answer.status_code == 201
-    path, job = answer.headers["Location"], answer.headers["Spool-Job"]
-    assert_talk(world, job)
-    assert world.get(f"/v1/jobs/{job}").json["title"] == "whole.mp4"
-    head = tus.head(path)
-    assert (head.headers["Upload-Concat"], head.headers["Spool-Job"]) == (final(parts), job)
-    assert head.headers["Upload-Length"] == head.headers["Upload-Offset"] == str(len(TALK))
-    assert_problem(tus.patch(path, len(TALK), b""), 403, "forbidden")
-    eventually(lambda: len(list(world.services.blobs.list())) == 1)
-    assert {tus.head(part).status_code for part in parts} == {404}
-    again = tus.send("POST", "/v1/uploads", Upload_Concat=listed, Upload_Metadata=given)
-    assert (again.status_code, again.headers["Location"], again.headers["Spool-Job"]) == (201, path, job)
-    assert len(world.job_ids()) == 1
-
-
-def test_only_own_whole_parts_are_joined(world: World, tus: Tus) -> None:
-    whole, half, alone = tus.part(TALK[:1000]), tus.create(1000, Upload_Concat="partial"), tus.create()
-    tus.patch(half, 0, TALK[:10])
-    bobs = Tus(world, who=world.bob).part(TALK[:1000])
-    for parts, status in (([whole, half], 409), ([whole, alone], 409), ([whole, bobs], 404)):
-        assert tus.send("POST", "/v1/uploads", Upload_Concat=final(parts)).status_code == status
-    assert tus.offset(whole) == 1000
-    assert world.job_ids() == []
-
-
-def test_parts_that_are_too_much_together_are_not_joined(world: World, tus: Tus) -> None:
-    parts = [tus.part(TALK), tus.part(TALK)]
-    answer = tus.send("POST", "/v1/uploads", Upload_Concat=final(parts))
-    assert_problem(answer, 413, "too_large")
-    assert [tus.offset(part) for part in parts] == [len(TALK)] * 2
-
-
-def test_parts_that_are_no_recording_end_with_their_upload(world: World, tus: Tus) -> None:
-    parts = [tus.part(TEXT[:700]), tus.part(TEXT[700:])]
-    assert_problem(tus.send("POST", "/v1/uploads", Upload_Concat=final(parts)), 422, "file_not_media")
-    eventually(lambda: nothing_is_kept(world))
-
-
-def test_while_one_request_joins_another_is_told_at_once(world: World, tus: Tus) -> None:
-    parts = [tus.part(TALK[:1000]), tus.part(TALK[1000:])]
-    joined = world.services.uploads.join(_owner(world, parts[0]), [part.rpartition("/")[2] for part in parts], "")
-    with world.services.uploads.locked(joined.owner, joined.id):
-        assert_problem(tus.send("POST", "/v1/uploads", Upload_Concat=final(parts)), 423, "locked")
-        head = tus.head(f"/v1/uploads/{joined.id}")
-        assert (head.status_code, "Upload-Offset" in head.headers) == (204, False)
-    answer = tus.send("POST", "/v1/uploads", Upload_Concat=final(parts))
-    assert_talk(world, answer.headers["Spool-Job"])
-
-
-def test_a_gateway_that_died_while_joining_is_made_up_for(world: World, tus: Tus) -> None:
-    parts = [tus.part(TALK[:1000]), tus.part(TALK[1000:])]
-    joined = world.services.uploads.join(_owner(world, parts[0]), [part.rpartition("/")[2] for part in parts], "")
-    world.services.blobs.seal(_blob(world, parts[0]), 1000)
-    with world.services.blobs.extend(joined.blob, 0) as target:
-        target.write(TALK[:50])
-        target.sync()
-    answer = tus.send("POST", "/v1/uploads", Upload_Concat=final(parts))
-    assert_talk(world, answer.headers["Spool-Job"])
-
-
-def test_unfinished_uploads_count_as_stored(world: World) -> None:
-    owner_limits = replace(world.services.accounts, defaults=Limits(stored_bytes=len(TALK), day_bytes=2 * len(TALK)))
-    services = replace(world.services, accounts=owner_limits)
-    tus = Tus(world, create_app(services))
-    parts = [tus.create(len(TALK) // 2, Upload_Concat="partial") for _ in range(2)]
-    refused = tus.send("POST", "/v1/uploads", Upload_Length="1")
-    assert_problem(refused, 413, "quota_stored")
-    assert (refused.json["limit"], refused.json["used"], refused.json["asked"]) == (len(TALK), len(TALK), 1)
-    for part, start in zip(parts, (0, len(TALK) // 2), strict=True):
-        assert tus.patch(part, 0, TALK[start : start + len(TALK) // 2]).status_code == 204
-    assert tus.send("POST", "/v1/uploads", Upload_Concat=final(parts)).headers["Spool-Job"]
-    assert services.accounts.use(_owner_of_jobs(world)).day_bytes == len(TALK)
-    services.hub.close()
-
-
-def _owner_of_jobs(world: World) -> str:
-    with transaction(world.services.jobs.engine) as session:
-        return str(session.scalar(select(JobRow.owner)))
-
-
-def test_an_upload_of_unknown_length_keeps_to_the_quota(world: World) -> None:
-    services = replace(world.services, accounts=replace(world.services.accounts, defaults=Limits(stored_bytes=1500)))
-    tus = Tus(world, create_app(services))
-    path = tus.create(None)
-    assert tus.patch(path, 0, TALK[:1000]).status_code == 204
-    assert_problem(tus.patch(path, 1000, TALK[:501]), 413, "quota_stored")
-    assert_problem(tus.patch(path, 1000, b"", Upload_Length="1501"), 413, "quota_stored")
-    assert tus.patch(path, 1000, TALK[1000:1500], Upload_Length="1500").headers["Spool-Job"]
-    services.hub.close()
-
-
-def test_a_user_may_begin_only_so_many(world: World, tus: Tus, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uploads, "MOST_OPEN", 2)
-    first = tus.create()
-    tus.create()
-    assert_problem(tus.send("POST", "/v1/uploads", Upload_Length="10"), 429, "too_many_uploads")
-    assert Tus(world, who=world.bob).create()
-    tus.patch(first, 0, TALK)
-    assert tus.create()
-
-
-def test_a_client_that_breaks_off_goes_on_where_it_was(world: World, tus: Tus) -> None:
-    path = tus.create()
-    with serve(world.app) as url, dial(url) as connection:
-        connection.sendall(_patch_head(world, path, len(TALK)) + TALK[:150_000])
-        connection.shutdown(1)
-        read_all(connection)
-    assert tus.offset(path) == 150_000
-    assert_talk(world, tus.patch(path, 150_000, TALK[150_000:]).headers["Spool-Job"])
-
-
-def test_of_a_checked_chunk_that_is_cut_nothing_counts(world: World, tus: Tus) -> None:
-    path = tus.create()
-    with serve(world.app) as url, dial(url) as connection:
-        head = _patch_head(world, path, len(TALK), f"Upload-Checksum: {checksum(TALK)}")
-        connection.sendall(head + TALK[:150_000])
-        connection.shutdown(1)
-        read_all(connection)
-    assert tus.offset(path) == 0
-    assert_talk(world, tus.patch(path, 0, TALK, Upload_Checksum=checksum(TALK)).headers["Spool-Job"])
-
-
-def _patch_head(world: World, path: str, length: int, *more: str) -> bytes:
-    lines = [
-        f"PATCH {path} HTTP/1.1",
-        "Host: localhost",
-        f"Authorization: {world.ada['Authorization']}",
-        f"Tus-Resumable: {VERSION}",
-        "Upload-Offset: 0",
-        f"Content-Type: {BYTES}",
-        f"Content-Length: {length}",
-        *more,
-    ]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
 def test_pages_elsewhere_may_upload_only_if_their_origin_is_named(world: World) -> None:
@@ -657,15 +301,3 @@ def test_pages_elsewhere_may_upload_only_if_their_origin_is_named(world: World) 
     plain = world.client.options("/v1/uploads", headers=asked)
     assert "Access-Control-Allow-Origin" not in plain.headers
     services.hub.close()
-
-
-def test_only_so_many_hashes_are_remembered() -> None:
-    hashes = Hashes()
-    running = Running()
-    running.add(b"abc")
-    for number in range(REMEMBERED + 1):
-        hashes.keep(str(number), running)
-    assert hashes.get("0").bytes == 0
-    assert hashes.get(str(REMEMBERED)).hexdigest() == hashlib.sha256(b"abc").hexdigest()
-    hashes.get("1").add(b"more")
-    assert hashes.get("1").bytes == 3
