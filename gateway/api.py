@@ -44,14 +44,6 @@ def form_of(fields: type[BaseModel]) -> dict[str, Any]:
     return {"required": True, "content": {"multipart/form-data": {"schema": form}}}
 
 
-def query_of(fields: type[BaseModel]) -> list[dict[str, Any]]:
-    """`fields` as parameters of a query; lists are written with commas."""
-    return [
-        {"name": name, "in": "query", "schema": schema, "style": "form", "explode": False}
-        for name, schema in _properties(fields).items()
-    ]
-
-
 def _properties(fields: type[BaseModel]) -> dict[str, Any]:
     found: dict[str, Any] = fields.model_json_schema()["properties"]
     return found

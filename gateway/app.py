@@ -6,7 +6,7 @@ from flask_openapi3 import Info, OpenAPI
 from pydantic import ValidationError
 from werkzeug.wrappers import Response
 
-from gateway import account, api, downloads, events, jobs, links, login, shares, tus, uploads
+from gateway import account, api, downloads, events, intake, jobs, links, login, shares, tus, uploads
 from gateway.services import NAME, Services
 from pipeline import database, problems, web
 from pipeline.problems import Problem
@@ -52,7 +52,6 @@ def _open_to_pages(app: Flask, origins: list[str]) -> None:
 def _refuse(error: ValidationError) -> Response:
     """An id of the wrong form was never given out, so it is answered like one that is not there."""
     first = error.errors()[0]
-    name = str(next(iter(first["loc"]), "the body"))
-    if name in ("id", "fid") and first["type"] != "missing":
+    if first["loc"][:1] in (("id",), ("fid",)) and first["type"] != "missing":
         raise Problem("not_found")
-    raise Problem("invalid", f"{name}: {first['msg']}")
+    raise intake.invalid(error)

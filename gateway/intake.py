@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from gateway.access import identity
 from gateway.services import services
-from pipeline import options, telemetry
+from pipeline import telemetry
 from pipeline.accounts import QuotaExceeded
 from pipeline.errors import Unavailable
 from pipeline.jobs import Job, NewJob
@@ -26,8 +26,8 @@ _QUOTAS = {
 }
 
 
-def admit(length: int | None) -> None:
-    """Answers if a body of `length` bytes (None: not announced) may come; asked before any of it is read, and of all parts it needs.
+def admit(length: int | None) -> int:
+    """How many bytes may come. Asked before any of them is read; `length` is how many are announced, None if that is unknown.
 
     Raises `Problem` 413, 429 or 507 with the figures, or `Unavailable`.
     """
@@ -35,10 +35,11 @@ def admit(length: int | None) -> None:
     if (length or 0) > limit:
         raise Problem("too_large", limit=limit, asked=length)
     try:
-        services().accounts.admit(identity().owner, length or 0)
+        room = services().accounts.admit(identity().owner, length or 0)
     except QuotaExceeded as quota:
         raise _over(quota) from None
     _check_room(length or 0)
+    return min(limit, room)
 
 
 def _over(quota: QuotaExceeded) -> Problem:
@@ -64,13 +65,18 @@ def original(name: str, size: int, sha256: str, blob: str) -> Artifact:
     return Artifact(safe, "original", media_type(safe), size, sha256, blob)
 
 
-def read_options(given: Mapping[str, Any], *, strict: bool = False) -> Options:
-    """`strict`: names that are no options are mistakes. Raises `Problem`."""
+def read_options(given: Mapping[str, Any]) -> Options:
+    """Of fields and metadata, which may hold other things too. Raises `Problem`."""
     try:
-        return options.read(given, strict=strict)
+        return Options.model_validate(given)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise Problem("invalid", f"{first['loc'][0]}: {first['msg']}") from None
+        raise invalid(error) from None
+
+
+def invalid(error: ValidationError) -> Problem:
+    """Says what the first mistake is."""
+    first = error.errors()[0]
+    return Problem("invalid", f"{next(iter(first['loc']), 'the body')}: {first['msg']}")
 
 
 def accept(found: Artifact, wanted: Options, upload: str | None = None) -> Job:

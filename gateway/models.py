@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, HttpUrl, Valid
 
 from pipeline import jobs, work
 from pipeline.database import now
-from pipeline.options import Options
+from pipeline.options import Options, StrictOptions
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 
@@ -66,10 +66,8 @@ class Job(Answer):
         return cls.model_validate({**vars(job), "artifacts": [Artifact.of(job.id, found) for found in job.artifacts]})
 
 
-class Address(Options):
+class Address(StrictOptions):
     """A recording to fetch, and what is wanted of it."""
-
-    model_config = ConfigDict(extra="forbid")
 
     url: HttpUrl = Field(description="Where it is, http or https; private addresses are not fetched from.")
 

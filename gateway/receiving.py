@@ -69,10 +69,15 @@ class Receiver:
             digest.update(data)
 
 
-def receive(body: IO[bytes], receiver: Receiver) -> None:
-    """Reads `body` to its end. Raises `Problem`, and werkzeug's HTTPException if the client goes away or sends too much."""
+def receive(body: IO[bytes], receiver: Receiver, length: int | None) -> None:
+    """Reads `body` to its end, which comes after `length` bytes if that is known.
+
+    Raises `Problem`, and werkzeug's HTTPException if the client goes away or sends too much.
+    """
     while piece := body.read(CHUNK):
         receiver.write(piece)
+    if length is not None and receiver.bytes < length:  # not every server says that the client has gone
+        raise Problem("malformed", "The body ends too early.")
     receiver.end()
 
 

@@ -8,7 +8,7 @@ from gateway import api as described
 from gateway import intake, models, multipart, receiving
 from gateway.services import services
 from pipeline.jobs import Job
-from pipeline.options import Options
+from pipeline.options import Options, StrictOptions
 from pipeline.problems import Problem
 
 Answer = tuple[dict[str, Any], int, dict[str, str]]
@@ -29,11 +29,11 @@ def upload() -> Answer:
     """
     boundary = _boundary()
     length = request.content_length
-    intake.admit(None if length is None else max(0, length - multipart.OVERHEAD))
+    limit = intake.admit(None if length is None else max(0, length - multipart.OVERHEAD))
     request.max_content_length = services().upload_limit + multipart.OVERHEAD
     blob = intake.new_blob()
     with services().blobs.create(blob) as target:
-        receiver = receiving.Receiver(target, services().upload_limit)
+        receiver = receiving.Receiver(target, limit)
         form = multipart.receive(request.stream, boundary, receiver)
         wanted = intake.read_options(_flat(form.fields))
     return accepted(intake.accept(intake.original(form.name, receiver.bytes, receiver.sha256, blob), wanted))
@@ -43,22 +43,22 @@ def upload() -> Answer:
     "/v1/files/<name>",
     summary="Upload a recording as it is",
     responses={202: models.Job},
-    openapi_extensions={"requestBody": described.BODY, "parameters": described.query_of(Options)},
+    openapi_extensions={"requestBody": described.BODY},
 )
-def put_file(path: models.FilePath) -> Answer:
+def put_file(path: models.FilePath, query: StrictOptions) -> Answer:
     """The body is the file, options are in the query. `Content-Digest` and `Repr-Digest` (RFC 9530) are checked."""
-    return _receive(path.name)
+    return _receive(path.name, query)
 
 
 @api.post(
     "/v1/files/<name>",
     summary="Upload a recording as it is, by POST",
     responses={202: models.Job},
-    openapi_extensions={"requestBody": described.BODY, "parameters": described.query_of(Options)},
+    openapi_extensions={"requestBody": described.BODY},
 )
-def post_file(path: models.FilePath) -> Answer:
+def post_file(path: models.FilePath, query: StrictOptions) -> Answer:
     """The same as PUT: every upload is a job of its own."""
-    return _receive(path.name)
+    return _receive(path.name, query)
 
 
 def accepted(job: Job) -> Answer:
@@ -74,17 +74,16 @@ def _boundary() -> bytes:
     return boundary.encode()
 
 
-def _receive(name: str) -> Answer:
+def _receive(name: str, wanted: Options) -> Answer:
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise Problem("media_type", "The body is the file itself, without a Content-Encoding.")
-    wanted = intake.read_options(_flat(request.args.to_dict(flat=False)), strict=True)
     expected = receiving.expected_digests(request.headers.get("Content-Digest"), request.headers.get("Repr-Digest"))
-    intake.admit(request.content_length)
+    limit = intake.admit(request.content_length)
     request.max_content_length = services().upload_limit
     blob = intake.new_blob()
     with services().blobs.create(blob) as target:
-        receiver = receiving.Receiver(target, services().upload_limit, expected)
-        receiving.receive(request.stream, receiver)
+        receiver = receiving.Receiver(target, limit, expected)
+        receiving.receive(request.stream, receiver, request.content_length)
     return accepted(intake.accept(intake.original(name, receiver.bytes, receiver.sha256, blob), wanted))
 
 

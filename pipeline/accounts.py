@@ -10,6 +10,9 @@ from pipeline.catalog import ENDED, AccountRow, ArtifactRow, JobRow, UploadRow, 
 from pipeline.database import now, transaction
 from pipeline.settings import Settings
 
+UNLIMITED = 2**63 - 1
+"""Bytes; what nobody has."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -78,19 +81,21 @@ class Accounts:
                 _month_minutes(session, owner),
             )
 
-    def admit(self, owner: str, asked: int) -> None:
-        """Answers if one more upload of `asked` bytes may come, 0 if their number is not known. Raises QuotaExceeded."""
+    def admit(self, owner: str, asked: int) -> int:
+        """How many bytes one more upload may have, of which `asked` are announced. Raises QuotaExceeded."""
         with transaction(self.engine) as session:
-            limits, moment = _over(session.get(AccountRow, owner), self.defaults), now()
+            limits, moment, room = _over(session.get(AccountRow, owner), self.defaults), now(), [UNLIMITED]
             if limits.stored_bytes is not None:
-                _fits("stored_bytes", limits.stored_bytes, _stored_bytes(session, owner), asked)
+                room.append(_room("stored_bytes", limits.stored_bytes, _stored_bytes(session, owner), asked))
             if limits.day_bytes is not None:
-                _fits("day_bytes", limits.day_bytes, _day_bytes(session, owner), asked, _until(_tomorrow(moment)))
+                used = _day_bytes(session, owner)
+                room.append(_room("day_bytes", limits.day_bytes, used, asked, _until(_tomorrow(moment))))
             if limits.jobs is not None:
-                _fits("jobs", limits.jobs, _open_jobs(session, owner), 1, 60)
+                _room("jobs", limits.jobs, _open_jobs(session, owner), 1, 60)
             if limits.month_minutes is not None:
                 used = _month_minutes(session, owner)
-                _fits("month_minutes", limits.month_minutes, used, 1, _until(_next_month(moment)))
+                _room("month_minutes", limits.month_minutes, used, 1, _until(_next_month(moment)))
+            return min(room)
 
 
 def _over(row: AccountRow | None, fallback: Limits) -> Limits:
@@ -98,9 +103,10 @@ def _over(row: AccountRow | None, fallback: Limits) -> Limits:
     return replace(fallback, **{name: value for name, value in own.items() if value is not None})
 
 
-def _fits(quota: str, limit: int, used: int, asked: int, seconds: int | None = None) -> None:
+def _room(quota: str, limit: int, used: int, asked: int, seconds: int | None = None) -> int:
     if used + max(asked, 1) > limit:
         raise QuotaExceeded(quota, limit, used, asked, seconds)
+    return limit - used
 
 
 def _stored_bytes(session: Session, owner: str) -> int:

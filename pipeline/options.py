@@ -1,7 +1,6 @@
 """What a user may ask for with a recording: the same words in a form, a query, JSON and the metadata of a resumable upload."""
 
 import hashlib
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -43,7 +42,7 @@ Days = Annotated[int, Field(gt=0, le=36500)]
 
 
 class Options(BaseModel):
-    """What is not given is None or empty, and then the installation's default holds."""
+    """What is not given is None or empty, and then the installation's default holds. Other names may stand beside."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -51,7 +50,7 @@ class Options(BaseModel):
     @classmethod
     def _without_blanks(cls, given: Any) -> Any:
         """A field that a form leaves blank is not given; only nobody to notify is something to say."""
-        if not isinstance(given, Mapping):
+        if not isinstance(given, dict):
             return given
         return {name: value for name, value in given.items() if value != "" or name == "notify"}
 
@@ -84,6 +83,7 @@ class Options(BaseModel):
         return hashlib.sha256(repr(asked).encode()).hexdigest()
 
 
-def read(given: Mapping[str, Any], *, strict: bool = False) -> Options:
-    """Options from what a client sent. `strict`: unknown names are mistakes. Raises pydantic's ValidationError."""
-    return Options.model_validate(dict(given), extra="forbid" if strict else "ignore")
+class StrictOptions(Options):
+    """Where only options may stand, other names are mistakes."""
+
+    model_config = ConfigDict(extra="forbid")

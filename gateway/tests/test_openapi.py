@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.tests.conftest import World
+from pipeline.options import Options
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 OPERATIONS = {"/healthz", "/readyz", "/metrics", "/"}
@@ -117,3 +118,12 @@ def test_the_page_needs_nothing_from_elsewhere(world: World) -> None:
     for address in needed:
         assert "://" not in address
         assert world.client.get(f"/v1/{address}", buffered=True).status_code == 200
+
+
+def test_options_are_described_on_every_way_in(document: dict[str, Any]) -> None:
+    options = set(Options.model_fields)
+    query = document["paths"]["/v1/files/{name}"]["put"]["parameters"]
+    assert options <= {parameter["name"] for parameter in query if parameter["in"] == "query"}
+    form = document["paths"]["/upload"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]
+    assert options <= set(form["properties"])
+    assert options <= set(document["components"]["schemas"]["Address"]["properties"])

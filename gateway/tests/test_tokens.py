@@ -13,7 +13,6 @@ from jwt.algorithms import OKPAlgorithm
 from gateway.tokens import MAX_AGE, PAUSE, BadToken, Identity, Tokens
 from pipeline.errors import Unavailable
 
-
 EXPIRES = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
 
 

@@ -39,7 +39,13 @@ def refused(catalog: Engine, asked: int = 1, **limits: int) -> QuotaExceeded:
 
 def test_without_limits_everything_may_come(catalog: Engine, store: DirectoryBlobs) -> None:
     a_recording(catalog, store)
-    Accounts(catalog).admit(OWNER, 2**50)
+    assert Accounts(catalog).admit(OWNER, 2**50) >= 2**50
+
+
+def test_who_may_come_is_told_how_many_bytes_fit(catalog: Engine, store: DirectoryBlobs) -> None:
+    a_recording(catalog, store, b"12345")
+    assert Accounts(catalog, Limits(stored_bytes=12, day_bytes=9)).admit(OWNER, 0) == 4
+    assert Accounts(catalog, Limits(stored_bytes=7, day_bytes=9)).admit(OWNER, 2) == 2
 
 
 def test_a_new_user_has_used_nothing(catalog: Engine, store: DirectoryBlobs) -> None:

@@ -3,7 +3,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pipeline.options import FORMATS, Options, read
+from pipeline.options import FORMATS, Options, StrictOptions
+
+read = Options.model_validate
 
 
 @pytest.mark.parametrize(
@@ -27,7 +29,7 @@ from pipeline.options import FORMATS, Options, read
     ],
 )
 def test_texts_and_json_say_the_same(texts: dict[str, Any], values: dict[str, Any]) -> None:
-    assert read(texts) == read(values, strict=True)
+    assert read(texts).kept() == StrictOptions.model_validate(values).kept()
 
 
 def test_no_address_is_something_else_than_no_word_about_it() -> None:
@@ -73,7 +75,7 @@ def test_mistakes_are_told_by_their_name(mistake: dict[str, Any]) -> None:
 def test_unknown_names_are_mistakes_only_where_nothing_else_can_be_meant() -> None:
     assert read({"filename": "talk.mp4"}) == Options()
     with pytest.raises(ValidationError):
-        read({"filename": "talk.mp4"}, strict=True)
+        StrictOptions.model_validate({"filename": "talk.mp4"})
 
 
 def test_what_is_kept_is_read_again_as_it_was() -> None:
