@@ -20,12 +20,9 @@ import transcriber.worker
 from dev.kept import SignIn
 from gateway.auth_client import AuthClient
 from gateway.services import Services
-from pipeline.accounts import Accounts, defaults
 from pipeline.blobs import BlobStore
 from pipeline.database import connect
 from pipeline.dispatch import Dispatcher
-from pipeline.jobs import Jobs
-from pipeline.links import links
 from pipeline.settings import Settings
 from pipeline.work import Handler
 
@@ -50,13 +47,7 @@ def speech_app(settings: Settings) -> Flask:
 
 def gateway_app(settings: Settings, sender: Dispatcher, blobs: BlobStore) -> Flask:
     """gateway, on the parts that its workers use too."""
-    client = AuthClient(settings.auth_url or "")
-    catalog = sender.tasks.engine
-    accounts = Accounts(catalog, defaults(settings))
-    parts = Jobs(catalog), sender, blobs, client, links(settings), accounts
-    limits = settings.upload_limit, settings.free_bytes
-    outside = settings.public_url, settings.upload_hours, settings.cors_origins
-    return gateway.app.create_app(Services(*parts, *limits, *outside))
+    return gateway.app.create_app(Services(settings, sender, blobs, AuthClient(settings.auth_url or "")))
 
 
 def workers(settings: Settings, catalog: Engine) -> Iterator[Mapping[str, Handler]]:

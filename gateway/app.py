@@ -32,10 +32,10 @@ def create_app(services: Services) -> OpenAPI:
     app.extensions[NAME] = services
     app.config["MAX_CONTENT_LENGTH"] = SMALL
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    ready = web.checks(catalog=lambda: database.ping(services.jobs.engine), blobs=services.blobs.ping)
+    ready = web.checks(catalog=lambda: database.ping(services.catalog), blobs=services.blobs.ping)
     web.instrument(app, "gateway", ready)
     problems.register(app)
-    _open_to_pages(app, services.cors_origins.split())
+    _open_to_pages(app, services.settings.cors_origins.split())
     for module in (login, account, uploads, tus, jobs, events, downloads, shares, links):
         app.register_api(module.api)
     app.add_url_rule("/v1/docs", "docs", app.view_functions["swagger.swagger"])

@@ -31,7 +31,7 @@ def admit(length: int | None) -> int:
 
     Raises `Problem` 413, 429 or 507 with the figures, or `Unavailable`.
     """
-    limit = services().upload_limit
+    limit = services().settings.upload_limit
     if (length or 0) > limit:
         raise Problem("too_large", limit=limit, asked=length)
     try:
@@ -49,7 +49,7 @@ def _over(quota: QuotaExceeded) -> Problem:
 
 
 def _check_room(length: int) -> None:
-    free, reserve = services().blobs.free(), services().free_bytes
+    free, reserve = services().blobs.free(), services().settings.free_bytes
     if free is not None and free - length < reserve:
         raise Problem("store_full", free=max(0, free - reserve), asked=length)
 
@@ -114,7 +114,8 @@ def start(new: NewJob) -> Job:
 
 
 def _undo(owner: str, job_id: str, blob: str) -> None:
-    """While it is unknown whether the row was committed, the blob stays; the janitor sees to it."""
+    """While it is unknown whether the row was committed, all stays as it is; the janitor sees to it."""
     with suppress(Unavailable):
         services().jobs.delete(owner, job_id)
-        services().blobs.delete(blob)
+        services().dispatcher.tasks.discard([blob])
+        services().remove_soon()

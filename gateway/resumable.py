@@ -61,7 +61,7 @@ class _Arrival:
 
 def end_of(upload: Upload) -> int:
     """Bytes that the upload can have."""
-    return services().upload_limit if upload.length is None else upload.length
+    return services().settings.upload_limit if upload.length is None else upload.length
 
 
 def append(held: Held, body: IO[bytes], checksum: Checksum | None) -> None:
@@ -96,7 +96,7 @@ def join(held: Held) -> Upload:
 
     Raises `Problem` if they are too much, or no recording; `Busy`, `Unavailable`.
     """
-    final, limit = held.upload, services().upload_limit
+    final, limit = held.upload, services().settings.upload_limit
     if (final.length or 0) > limit:
         services().uploads.forget(final.owner, [final.id])
         raise Problem("too_large", limit=limit, asked=final.length)

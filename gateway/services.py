@@ -1,20 +1,24 @@
 """What the views work with, handed to the app once."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from threading import Thread
 
 from flask import current_app
+from sqlalchemy import Engine
 
 from gateway.auth_client import AuthClient
 from gateway.hashes import Hashes
 from gateway.listeners import Hub
 from gateway.tokens import Tokens
-from pipeline.accounts import Accounts
+from pipeline import links
+from pipeline.accounts import Accounts, defaults
 from pipeline.blobs import BlobStore
 from pipeline.dispatch import Dispatcher
 from pipeline.jobs import Jobs
 from pipeline.links import Links
 from pipeline.removals import Removals
+from pipeline.settings import Settings
 from pipeline.shares import Shares
 from pipeline.uploads import Uploads
 
@@ -23,32 +27,52 @@ NAME = "spool"
 
 @dataclass(frozen=True)
 class Services:
-    """`upload_limit` and `free_bytes` are bytes, `upload_hours` and `cors_origins` as in `Settings`."""
+    """The parts that a gateway is given, and what it makes of them. `links` raises SystemExit for keys that could be guessed."""
 
-    jobs: Jobs
+    settings: Settings
     dispatcher: Dispatcher
     blobs: BlobStore
     auth: AuthClient
-    links: Links
-    accounts: Accounts
-    upload_limit: int
-    free_bytes: int
-    public_url: str | None = None
-    upload_hours: float = 24
-    cors_origins: str = ""
-    hashes: Hashes = field(init=False, default_factory=Hashes)
-    hub: Hub = field(init=False)
-    removals: Removals = field(init=False)
-    shares: Shares = field(init=False)
-    tokens: Tokens = field(init=False)
-    uploads: Uploads = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "hub", Hub())
-        object.__setattr__(self, "removals", Removals(self.jobs.engine, self.blobs))
-        object.__setattr__(self, "shares", Shares(self.jobs.engine))
-        object.__setattr__(self, "tokens", Tokens(self.auth.keys))
-        object.__setattr__(self, "uploads", Uploads(self.jobs.engine, self.upload_hours))
+    @property
+    def catalog(self) -> Engine:
+        return self.dispatcher.tasks.engine
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        return Jobs(self.catalog)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        return Accounts(self.catalog, defaults(self.settings))
+
+    @cached_property
+    def uploads(self) -> Uploads:
+        return Uploads(self.catalog, self.settings.upload_hours)
+
+    @cached_property
+    def hashes(self) -> Hashes:
+        return Hashes()
+
+    @cached_property
+    def links(self) -> Links:
+        return links.links(self.settings)
+
+    @cached_property
+    def shares(self) -> Shares:
+        return Shares(self.catalog)
+
+    @cached_property
+    def removals(self) -> Removals:
+        return Removals(self.catalog, self.blobs)
+
+    @cached_property
+    def hub(self) -> Hub:
+        return Hub(stall=self.settings.stall_seconds)
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        return Tokens(self.auth.keys)
 
     def remove_soon(self) -> None:
         """Sees to it, beside the request, that what was just unnamed goes; what it leaves, the workers remove."""

@@ -43,5 +43,5 @@ def revoke_link(path: models.JobLinkPath) -> tuple[str, int]:
 
 def _link(share: Share) -> models.Link:
     token = services().links.sign_row(share.id, share.expires_at)
-    base = (services().public_url or "").rstrip("/")
+    base = (services().settings.public_url or "").rstrip("/")
     return models.Link.model_validate({**vars(share), "url": f"{base}/v1/links/{token}"})

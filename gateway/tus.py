@@ -167,7 +167,7 @@ def tell_what_is_spoken(id: str | None = None) -> Response:  # noqa: ARG001
     headers = {
         "Tus-Version": VERSION,
         "Tus-Extension": EXTENSIONS,
-        "Tus-Max-Size": str(services().upload_limit),
+        "Tus-Max-Size": str(services().settings.upload_limit),
         "Tus-Checksum-Algorithm": ",".join(ALGORITHMS),
     }
     return Bare(status=204, headers=headers)
@@ -230,7 +230,7 @@ def _check_alive(upload: Upload) -> None:
 
 def _set_length(held: Held, length: int) -> None:
     """Of an upload whose length was to be said later."""
-    offset, limit = held.upload.offset, services().upload_limit
+    offset, limit = held.upload.offset, services().settings.upload_limit
     if held.upload.length is not None or length < offset:
         raise Problem("malformed", "Upload-Length is not the length of this upload.")
     if not length:

@@ -30,7 +30,7 @@ def upload() -> Answer:
     boundary = _boundary()
     length = request.content_length
     limit = intake.admit(None if length is None else max(0, length - multipart.OVERHEAD))
-    request.max_content_length = services().upload_limit + multipart.OVERHEAD
+    request.max_content_length = services().settings.upload_limit + multipart.OVERHEAD
     blob = intake.new_blob()
     with services().blobs.create(blob) as target:
         receiver = receiving.Receiver(target, limit)
@@ -79,7 +79,7 @@ def _receive(name: str, wanted: Options) -> Answer:
         raise Problem("media_type", "The body is the file itself, without a Content-Encoding.")
     expected = receiving.expected_digests(request.headers.get("Content-Digest"), request.headers.get("Repr-Digest"))
     limit = intake.admit(request.content_length)
-    request.max_content_length = services().upload_limit
+    request.max_content_length = services().settings.upload_limit
     blob = intake.new_blob()
     with services().blobs.create(blob) as target:
         receiver = receiving.Receiver(target, limit, expected)

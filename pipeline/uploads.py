@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
+import structlog
 from sqlalchemy import Engine, ScalarResult, Select, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -22,6 +23,7 @@ from pipeline.database import now, transaction
 from pipeline.errors import Busy, Unavailable
 from pipeline.removals import doom
 
+log = structlog.get_logger()
 LOCK_SECONDS = 8.0
 """Without progress a lock is free after this time. tus clients that lost their gateway try again for nine or ten."""
 MOST_OPEN = 1000
@@ -190,7 +192,9 @@ def expire(engine: Engine, batch: int) -> int:
     with transaction(engine) as session:
         rows = session.scalars(over.with_for_update(skip_locked=True)).all()
         _remove(session, rows)
-        return len(rows)
+    for row in rows:
+        log.info("removed", what="upload", upload=row.id, bytes=row.offset, why="nothing came for too long")
+    return len(rows)
 
 
 def _lapse() -> datetime:

@@ -3,13 +3,15 @@
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from pydantic import SecretStr
 from sqlalchemy import select
 from werkzeug.test import TestResponse
 
@@ -23,13 +25,11 @@ from gateway.auth_client import AuthClient
 from gateway.services import Services
 from gateway.tests.servers import Gunicorn, gunicorn, serve
 from pipeline import database
-from pipeline.accounts import Accounts
 from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.catalog import Base, JobRow
 from pipeline.dispatch import Dispatcher
-from pipeline.jobs import Jobs
-from pipeline.links import Links
 from pipeline.queues.memory import MemoryQueue
+from pipeline.settings import Settings
 from pipeline.tasks import Tasks
 
 ADA, BOB, PASSWORD = "ada@example.org", "bob@example.org", "correct horse: battery"
@@ -61,6 +61,11 @@ class World:
     folder: Path
     ada: dict[str, str]
     bob: dict[str, str]
+
+    def changed(self, **settings: Any) -> "World":
+        """The same world behind a gateway with other settings."""
+        services = replace(self.services, settings=self.services.settings.model_copy(update=settings))
+        return replace(self, services=services, app=create_app(services))
 
     @property
     def client(self) -> FlaskClient:
@@ -119,9 +124,8 @@ def world(
     engine = database.connect(f"sqlite:///{shutil.copy(empty_catalog, tmp_path)}")
     queue, folder, client = MemoryQueue(), tmp_path / "blobs", AuthClient(auth_service.url)
     dispatcher = Dispatcher(Tasks(engine), queue)
-    services = Services(
-        Jobs(engine), dispatcher, DirectoryBlobs(folder), client, Links([LINK_KEY], 3600), Accounts(engine), LIMIT, 0
-    )
+    settings = Settings(link_keys=SecretStr(LINK_KEY), upload_limit=LIMIT, free_bytes=0)
+    services = Services(settings, dispatcher, DirectoryBlobs(folder), client)
     yield World(create_app(services), services, queue, folder, tokens_of[ADA], tokens_of[BOB])
     services.hub.close()
     client.close()

@@ -1,20 +1,15 @@
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from gateway.app import create_app
 from gateway.tests.conftest import ADA, World
 from gateway.tests.exchanges import TALK, a_file, assert_problem, upload
-from pipeline.accounts import Accounts, Limits
 
 
 @pytest.fixture
 def limited(world: World) -> World:
     """An installation that keeps what is uploaded for 90 days."""
-    accounts = Accounts(world.services.jobs.engine, Limits(stored_bytes=10**6, keep_original_days=90))
-    services = replace(world.services, accounts=accounts)
-    return replace(world, services=services, app=create_app(services))
+    return world.changed(quota_stored_bytes=10**6, keep_original_days=90)
 
 
 def change(world: World, user: dict[str, str] | None = None, **retention: Any) -> Any:

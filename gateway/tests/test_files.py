@@ -5,7 +5,6 @@ import hashlib
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,10 @@ import pytest
 from werkzeug.test import TestResponse
 
 from dev.waiting import eventually
-from gateway.app import create_app
 from gateway.multipart import OVERHEAD
 from gateway.tests.conftest import ADA, LIMIT, World
 from gateway.tests.exchanges import TALK, Unread, assert_problem, finish
 from gateway.tests.servers import dial, read_all, serve
-from pipeline.accounts import Accounts, Limits
 
 
 def put(world: World, name: str = "talk.mp4", content: bytes = TALK, query: str = "", **headers: str) -> TestResponse:
@@ -113,12 +110,6 @@ def test_other_files_leave_nothing(
     assert world.is_untouched()
 
 
-def limited(world: World, **limits: Any) -> World:
-    """The same world, where everybody has these limits."""
-    services = replace(world.services, accounts=Accounts(world.services.jobs.engine, Limits(**limits)))
-    return replace(world, app=create_app(services), services=services)
-
-
 @pytest.mark.parametrize(
     ("limits", "status", "code", "used"),
     [
@@ -131,7 +122,7 @@ def limited(world: World, **limits: Any) -> World:
 def test_what_is_over_a_quota_is_refused_unread_with_the_figures(
     world: World, limits: dict[str, int], status: int, code: str, used: int, way: str, length: int
 ) -> None:
-    narrow = limited(world, **limits)
+    narrow = world.changed(**{f"quota_{name}": limit for name, limit in limits.items()})
     assert put(narrow).status_code == 202
     answer = narrow.client.post(
         way,
@@ -146,8 +137,9 @@ def test_what_is_over_a_quota_is_refused_unread_with_the_figures(
 
 
 def test_a_store_without_room_refuses_unread(world: World) -> None:
-    full = replace(world, app=create_app(replace(world.services, free_bytes=2**60)))
-    answer = full.client.put("/v1/files/a.mp4", input_stream=Unread(b"123"), headers=world.ada)
+    answer = world.changed(free_bytes=2**60).client.put(
+        "/v1/files/a.mp4", input_stream=Unread(b"123"), headers=world.ada
+    )
     assert_problem(answer, 507, "store_full")
 
 
@@ -231,7 +223,7 @@ def test_a_body_shorter_than_announced_leaves_nothing(world: World, url: str, tm
 
 
 def test_a_body_of_unknown_length_ends_where_the_quota_does(world: World) -> None:
-    narrow = limited(world, stored_bytes=len(TALK) - 1)
+    narrow = world.changed(quota_stored_bytes=len(TALK) - 1)
     with serve(narrow.app) as address, dial(address) as connection:
         connection.sendall(head(world, "Transfer-Encoding: chunked") + chunked(TALK, 7001) + b"0\r\n\r\n")
         assert read_all(connection).startswith(b"HTTP/1.1 413 ")

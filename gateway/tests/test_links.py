@@ -3,7 +3,6 @@
 import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
 from typing import Any
@@ -13,9 +12,9 @@ import httpx
 import jwt
 import pytest
 from itsdangerous import URLSafeSerializer
+from pydantic import SecretStr
 from werkzeug.test import TestResponse
 
-from gateway.app import create_app
 from gateway.downloads import send
 from gateway.links import counted
 from gateway.tests.conftest import ADA, LINK_KEY, World
@@ -151,15 +150,15 @@ def test_a_link_that_was_changed_or_signed_by_others_is_not_found(world: World, 
 
 def test_links_outlive_a_new_key(world: World, make: Any) -> None:
     link = make(artifact="talk.mp3")
-    rotated = create_app(replace(world.services, links=Links([LINK_KEY, "n" * 32], 3600))).test_client()
+    rotated = world.changed(link_keys=SecretStr(f"{LINK_KEY} {'n' * 32}")).client
     assert rotated.get(link["url"], buffered=True).data == b"mp3"
-    replaced = create_app(replace(world.services, links=Links(["n" * 32], 3600))).test_client()
+    replaced = world.changed(link_keys=SecretStr("n" * 32)).client
     assert_problem(replaced.get(link["url"]), 404, "not_found")
 
 
 def test_a_link_is_a_whole_address_where_the_server_knows_its_own(world: World, job: dict[str, Any], make: Any) -> None:
     assert make()["url"].startswith("/v1/links/")
-    known = create_app(replace(world.services, public_url="https://spool.example.org/")).test_client()
+    known = world.changed(public_url="https://spool.example.org/").client
     answer = known.post(f"/v1/jobs/{job['id']}/links", json={}, headers=world.ada)
     assert answer.json["url"].startswith("https://spool.example.org/v1/links/")
 

@@ -2,13 +2,11 @@
 
 import base64
 import io
-from dataclasses import replace
 
 import pytest
 from werkzeug.test import TestResponse
 
 from dev.waiting import eventually
-from gateway.app import create_app
 from gateway.tests.conftest import ADA, LIMIT, World
 from gateway.tests.exchanges import NOBODYS, TALK, assert_problem
 from gateway.tests.tus import BYTES, Tus, assert_talk, checksum, metadata, nothing_is_kept
@@ -277,8 +275,7 @@ def test_the_same_bytes_again_are_stored_once(world: World, tus: Tus) -> None:
 
 def test_pages_elsewhere_may_upload_only_if_their_origin_is_named(world: World) -> None:
     page, stranger = "https://app.example.org", "https://evil.example.org"
-    services = replace(world.services, cors_origins=f"{page} https://other.example.org")
-    app = create_app(services)
+    app = world.changed(cors_origins=f"{page} https://other.example.org").app
     asked = {
         "Origin": page,
         "Access-Control-Request-Method": "PATCH",
@@ -300,4 +297,3 @@ def test_pages_elsewhere_may_upload_only_if_their_origin_is_named(world: World) 
     assert "Access-Control-Allow-Credentials" not in answer.headers
     plain = world.client.options("/v1/uploads", headers=asked)
     assert "Access-Control-Allow-Origin" not in plain.headers
-    services.hub.close()

@@ -1,18 +1,15 @@
 """How long uploads are kept, and how much a user may begin."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 from werkzeug.http import parse_date
 
-from gateway.app import create_app
 from gateway.tests.conftest import LIMIT, World
 from gateway.tests.exchanges import TALK, assert_problem
 from gateway.tests.tus import Tus, assert_talk, final, nothing_is_kept, set_row
 from pipeline import uploads
-from pipeline.accounts import Limits
 from pipeline.catalog import JobRow
 from pipeline.database import now, transaction
 from pipeline.uploads import expire
@@ -55,9 +52,8 @@ def test_expiry_takes_small_steps_and_neither_jobs_nor_what_is_being_written(wor
 
 
 def test_unfinished_uploads_count_as_stored(world: World) -> None:
-    owner_limits = replace(world.services.accounts, defaults=Limits(stored_bytes=len(TALK), day_bytes=2 * len(TALK)))
-    services = replace(world.services, accounts=owner_limits)
-    tus = Tus(world, create_app(services))
+    narrow = world.changed(quota_stored_bytes=len(TALK), quota_day_bytes=2 * len(TALK))
+    tus = Tus(world, narrow.app)
     parts = [tus.create(len(TALK) // 2, Upload_Concat="partial") for _ in range(2)]
     refused = tus.send("POST", "/v1/uploads", Upload_Length="1")
     assert_problem(refused, 413, "quota_stored")
@@ -65,8 +61,7 @@ def test_unfinished_uploads_count_as_stored(world: World) -> None:
     for part, start in zip(parts, (0, len(TALK) // 2), strict=True):
         assert tus.patch(part, 0, TALK[start : start + len(TALK) // 2]).status_code == 204
     assert tus.send("POST", "/v1/uploads", Upload_Concat=final(parts)).headers["Spool-Job"]
-    assert services.accounts.use(_owner_of_jobs(world)).day_bytes == len(TALK)
-    services.hub.close()
+    assert narrow.services.accounts.use(_owner_of_jobs(world)).day_bytes == len(TALK)
 
 
 def _owner_of_jobs(world: World) -> str:
@@ -75,23 +70,19 @@ def _owner_of_jobs(world: World) -> str:
 
 
 def test_an_upload_of_unknown_length_keeps_to_the_quota(world: World) -> None:
-    services = replace(world.services, accounts=replace(world.services.accounts, defaults=Limits(stored_bytes=1500)))
-    tus = Tus(world, create_app(services))
+    tus = Tus(world, world.changed(quota_stored_bytes=1500).app)
     path = tus.create(None)
     assert tus.patch(path, 0, TALK[:1000]).status_code == 204
     assert_problem(tus.patch(path, 1000, TALK[:501]), 413, "quota_stored")
     assert_problem(tus.patch(path, 1000, b"", Upload_Length="1501"), 413, "quota_stored")
     assert tus.patch(path, 1000, TALK[1000:1500], Upload_Length="1500").headers["Spool-Job"]
-    services.hub.close()
 
 
 def test_who_has_sent_all_that_the_quota_allows_may_say_so(world: World) -> None:
-    services = replace(world.services, accounts=replace(world.services.accounts, defaults=Limits(stored_bytes=1500)))
-    tus = Tus(world, create_app(services))
+    tus = Tus(world, world.changed(quota_stored_bytes=1500).app)
     path = tus.create(None)
     assert tus.patch(path, 0, TALK[:1500]).status_code == 204
     assert tus.patch(path, 1500, b"", Upload_Length="1500").headers["Spool-Job"]
-    services.hub.close()
 
 
 def test_a_user_may_begin_only_so_many(world: World, tus: Tus, monkeypatch: pytest.MonkeyPatch) -> None:
