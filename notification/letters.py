@@ -59,16 +59,17 @@ class Letters:
             "expires": _in_words(now() + timedelta(seconds=self.links.seconds)),
             "excerpt": _excerpt(task, blobs),
         }
-        message = self._addressed(address, message_id)
+        message = self._addressed(address, message_id, task.job_id)
         message["Subject"] = f"{'Ready' if done else 'Not finished'}: {title}"
         _fill(message, words)
         return message
 
-    def _addressed(self, address: Address, message_id: str) -> EmailMessage:
+    def _addressed(self, address: Address, message_id: str, job_id: str) -> EmailMessage:
         message = EmailMessage(policy=_POLICY)
         message["From"], message["To"] = self.sender, address
         message["Date"], message["Message-ID"] = now(), message_id
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday answers this
+        message["Spool-Job"] = job_id  # so that programs can sort mails by it
         return message
 
     def _downloads(self, task: Task) -> list[Download]:

@@ -1,5 +1,6 @@
 """A person with an HTTP client."""
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,14 @@ class Client:
         self.http.headers["Authorization"] = f"Bearer {answer.text}"
         return self
 
-    def upload(self, path: Path, name: str | None = None) -> dict[str, Any]:
+    @property
+    def bearer(self) -> tuple[str, str]:
+        """For curl."""
+        return "-H", f"Authorization: {self.http.headers['Authorization']}"
+
+    def upload(self, path: Path, name: str | None = None, **options: str) -> dict[str, Any]:
         with path.open("rb") as body:
-            answer = self.http.post("/upload", files={"file": (name or path.name, body)})
+            answer = self.http.post("/upload", files={"file": (name or path.name, body)}, data=options)
         assert answer.status_code == 202, answer.text
         job: dict[str, Any] = answer.json()
         assert answer.headers["Location"].endswith(f"/v1/jobs/{job['id']}")
@@ -72,3 +78,16 @@ class Client:
 
 def names(job: dict[str, Any]) -> list[str]:
     return sorted(artifact["name"] for artifact in job["artifacts"])
+
+
+def artifact(job: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(found for found in job["artifacts"] if found["name"] == name)
+
+
+def curl(*arguments: str, folder: Path, standard_input: Path = Path("/dev/null")) -> str:
+    """What it prints; it runs in `folder`."""
+    command = ["curl", "-sS", "--noproxy", "*", *arguments]
+    with standard_input.open("rb") as given:
+        done = subprocess.run(command, cwd=folder, stdin=given, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout

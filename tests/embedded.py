@@ -2,17 +2,19 @@
 
 from pathlib import Path
 
+from pipeline.blobs.directory import DirectoryBlobs
 from tests.client import Client
 from tests.processes import Process, free_port, python, wait_for
 
 
 class Embedded:
-    """`make up` without make, on a port and a folder of its own; it can be killed and started again."""
+    """`make up` without make, on a port and a folder of its own, with settings `given`; it can be killed and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **given: str) -> None:
         self.data, self.port = folder / "data", free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        environment = {"SPOOL_DATA": str(self.data), "SPOOL_PORT": str(self.port), "SPOOL_LOG_FORMAT": "text"}
+        settings = {"SPOOL_FETCH_NETWORKS": "127.0.0.0/8", "SPOOL_LOG_FORMAT": "text", **given}
+        environment = {"SPOOL_DATA": str(self.data), "SPOOL_PORT": str(self.port), **settings}
         self.process: Process = python("suite", "-m", "dev", "up", environment=environment, folder=folder)
 
     def start(self) -> "Embedded":
@@ -26,3 +28,10 @@ class Embedded:
 
     def mails(self) -> list[str]:
         return [path.read_text() for path in sorted((self.data / "mails").glob("*.eml"))]
+
+    def mails_about(self, job_id: str) -> list[str]:
+        return [mail for mail in self.mails() if job_id in mail]
+
+    def stored(self) -> set[str]:
+        """The ids of all blobs, also of unfinished ones."""
+        return {blob.id for blob in DirectoryBlobs(self.data / "blobs").list()}

@@ -3,10 +3,11 @@
 import secrets
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Self
 
+from pipeline.blobs.gridfs import GridFSBlobs
 from tests.client import Client
 from tests.mailbox import Mailbox
 from tests.processes import ROOT, Process, free_port, gunicorn, python, wait_for
@@ -28,7 +29,7 @@ class Installation:
         self.folder, self.catalog, self.blobs, self.broker = folder, catalog, blobs, broker
         self.mailbox = Mailbox()
         self.ports = {name: free_port() for name in ("gateway", "auth", "speech")}
-        self.url = f"http://127.0.0.1:{self.ports['gateway']}"
+        self.url = self.address("gateway")
         self.users, self.link_key = users, secrets.token_hex(32)
         self.services: dict[str, Process] = {}
         self._stack = ExitStack()
@@ -61,9 +62,9 @@ class Installation:
         }
         return own[service]
 
-    def run(self, service: str, *arguments: str, standard_input: str = "") -> str:
-        """A command that ends."""
-        environment = {"PATH": "/usr/bin:/bin", **self.environment(service)}
+    def run(self, service: str, *arguments: str, standard_input: str = "", **changed: str) -> str:
+        """A command that ends; `changed` is what its environment has beside the service's."""
+        environment = {"PATH": "/usr/bin:/bin", **self.environment(service), **changed}
         done = subprocess.run(
             [sys.executable, *arguments],
             cwd=ROOT,
@@ -82,10 +83,16 @@ class Installation:
         self.services[process.name] = self._stack.enter_context(process)
         return process
 
-    def web(self, service: str) -> Process:
-        process = gunicorn(service, self.ports[service], environment=self.environment(service), folder=self.folder)
-        self.services[service] = self._stack.enter_context(process)
+    def web(self, service: str, name: str | None = None, **changed: str) -> Process:
+        """One more replica if it has a name of its own; `changed` is what its environment has beside."""
+        name, environment = name or service, {**self.environment(service), **changed}
+        port = self.ports.setdefault(name, free_port())
+        process = gunicorn(service, port, environment=environment, folder=self.folder, name=name)
+        self.services[name] = self._stack.enter_context(process)
         return process
+
+    def address(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.ports[name]}"
 
     def mend(self) -> None:
         """Starts what is down, and waits until every service is ready."""
@@ -95,8 +102,16 @@ class Installation:
         for service, port in self.ports.items():
             wait_for(f"http://127.0.0.1:{port}/readyz", self.services[service])
 
-    def client(self) -> Client:
-        return Client(self.url, USER, PASSWORD).sign_in()
+    def client(self, gateway: str = "gateway") -> Client:
+        return Client(self.address(gateway), USER, PASSWORD).sign_in()
+
+    def mails_about(self, job_id: str) -> list[str]:
+        return self.mailbox.about(job_id)
+
+    def stored(self) -> set[str]:
+        """The ids of all blobs, also of unfinished ones."""
+        with closing(GridFSBlobs(self.blobs)) as store:
+            return {blob.id for blob in store.list()}
 
     def __enter__(self) -> Self:
         (self.folder / "keys.pem").write_text(self.run("auth", "-m", "auth", "key", "new"))

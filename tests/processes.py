@@ -59,6 +59,12 @@ class Process:
         self.signal(signal.SIGKILL)
         self.wait()
 
+    def kill_all(self) -> None:
+        """The same for a server and its children."""
+        assert self.child
+        os.killpg(self.child.pid, signal.SIGKILL)
+        self.wait()
+
     def stop(self, within: float = 40) -> int:
         """Asks it to end, and returns its status. Raises subprocess.TimeoutExpired after `within` seconds."""
         self.signal(signal.SIGTERM)
@@ -83,9 +89,11 @@ def python(name: str, *arguments: str, environment: Mapping[str, str], folder: P
     return Process(name, [sys.executable, *arguments], environment, folder)
 
 
-def gunicorn(service: str, port: int, *, environment: Mapping[str, str], folder: Path) -> Process:
+def gunicorn(
+    service: str, port: int, *, environment: Mapping[str, str], folder: Path, name: str | None = None
+) -> Process:
     command = [str(BIN / "gunicorn"), "--bind", f"127.0.0.1:{port}", f"{service}.wsgi:app"]
-    return Process(service, command, environment, folder)
+    return Process(name or service, command, environment, folder)
 
 
 def wait_for(url: str, process: Process, timeout: float = 30) -> None:

@@ -2,15 +2,13 @@
 
 import json
 import re
-import subprocess
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.client import Client, names
+from tests.client import Client, curl, names
 from tests.embedded import Embedded
-from tests.installation import PASSWORD, USER, Installation
+from tests.installation import Installation
 from tests.reading import link_opens, plain, the_one_mail
 from tests.recordings import MEDIA, UNUSABLE
 
@@ -39,55 +37,29 @@ WORDS = [
     "country",
 ]
 
-Story = tuple[str, str, str, Callable[[str], list[str]]]
-"""Host and port, user, password, and the mails about a job."""
+Suite = Embedded | Installation
 
 
-@pytest.fixture(params=["embedded", pytest.param("installation", marks=pytest.mark.servers)])
-def story(request: pytest.FixtureRequest) -> Story:
-    if request.param == "embedded":
-        suite: Embedded = request.getfixturevalue("embedded")
-        email, password = (suite.data / "sign-in").read_text().split()
-        return f"127.0.0.1:{suite.port}", email, password, lambda job: [mail for mail in suite.mails() if job in mail]
-    installed: Installation = request.getfixturevalue("installation")
-    return installed.url.removeprefix("http://"), USER, PASSWORD, installed.mailbox.about
-
-
-@pytest.fixture
-def client(story: Story) -> Iterator[Client]:
-    host, user, password, _ = story
-    found = Client(f"http://{host}", user, password).sign_in()
-    yield found
-    found.close()
-
-
-def curl(*arguments: str, folder: Path) -> str:
-    done = subprocess.run(["curl", "-sS", *arguments], cwd=folder, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_curl_gets_an_mp3_and_every_word(story: Story, client: Client, tmp_path: Path) -> None:
-    host, user, password, mails = story
-    token = curl("-X", "POST", f"http://{host}/login", "-u", f"{user}:{password}", folder=tmp_path)
+def test_curl_gets_an_mp3_and_every_word(suite: Suite, client: Client, tmp_path: Path) -> None:
+    token = curl("-X", "POST", f"{suite.url}/login", "-u", f"{client.user}:{client.password}", folder=tmp_path)
     bearer = ("-H", f"Authorization: Bearer {token}")
     job = json.loads(
-        curl("-X", "POST", "-F", f"file=@{MEDIA / 'talk.mp4'}", *bearer, f"http://{host}/upload", folder=tmp_path)
+        curl("-X", "POST", "-F", f"file=@{MEDIA / 'talk.mp4'}", *bearer, f"{suite.url}/upload", folder=tmp_path)
     )
     done = client.ended(job["id"])
     assert (done["state"], done["percent"], done["reason"]) == ("done", 100, None)
     assert names(done) == ["talk.json", "talk.mp3", "talk.mp4", "talk.srt", "talk.txt", "talk.vtt"]
 
     mp3 = next(artifact for artifact in done["artifacts"] if artifact["kind"] == "audio")
-    curl("-OJ", *bearer, f"http://{host}/download?fid={mp3['fid']}", folder=tmp_path)
+    curl("-OJ", *bearer, f"{suite.url}/download?fid={mp3['fid']}", folder=tmp_path)
     assert (tmp_path / "talk.mp3").stat().st_size == mp3["bytes"]
     assert re.findall(r"[a-z]+", client.text(done).lower()) == WORDS
 
-    mail = the_one_mail(client, job["id"], lambda: mails(job["id"]))
+    mail = the_one_mail(client, job["id"], lambda: suite.mails_about(job["id"]))
     assert len(link_opens(mail, "talk.mp3").content) == mp3["bytes"]
 
 
-def test_a_job_is_deleted_with_all_its_files(story: Story, client: Client) -> None:
+def test_a_job_is_deleted_with_all_its_files(suite: Suite, client: Client) -> None:
     done = client.ended(client.upload(MEDIA / "talk.mp4")["id"])
     assert client.http.delete(f"/v1/jobs/{done['id']}").status_code == 204
     assert client.http.get(f"/v1/jobs/{done['id']}").status_code == 404
@@ -97,18 +69,17 @@ def test_a_job_is_deleted_with_all_its_files(story: Story, client: Client) -> No
 
 @pytest.mark.parametrize(("kind", "reason"), UNUSABLE.items())
 def test_what_cannot_be_used_fails_with_a_reason_and_one_mail(
-    kind: str, reason: str, story: Story, client: Client, recordings: Path
+    kind: str, reason: str, suite: Suite, client: Client, recordings: Path
 ) -> None:
-    *_, mails = story
     failed = client.ended(client.upload(recordings / f"{kind}.mp4")["id"])
     assert failed["state"] == "failed"
     assert reason in failed["reason"]
     assert names(failed) == [f"{kind}.mp4"]
-    mail = the_one_mail(client, failed["id"], lambda: mails(failed["id"]))
+    mail = the_one_mail(client, failed["id"], lambda: suite.mails_about(failed["id"]))
     assert failed["reason"] in " ".join(plain(mail).split())
 
 
-def test_an_mp3_becomes_an_mp3(story: Story, client: Client, recordings: Path) -> None:
+def test_an_mp3_becomes_an_mp3(suite: Suite, client: Client, recordings: Path) -> None:
     done = client.ended(client.upload(recordings / "talk.mp3")["id"])
     assert (done["state"], done["reason"]) == ("done", None)
     assert names(done) == ["talk (1).mp3", "talk.json", "talk.mp3", "talk.srt", "talk.txt", "talk.vtt"]
