@@ -5,13 +5,16 @@ import os
 import stat
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import httpx
 import pytest
 
 from dev.waiting import eventually
 from gateway.tests.servers import dial
+from sync.tests.site import falls_silent, running
 from tests.client import Client, artifact, curl, names
 from tests.installation import Installation
 from tests.processes import ROOT, Process
@@ -60,12 +63,13 @@ def test_a_job_is_watched_and_fetched_at_the_other_gateway(
     assert httpx.get(at_first, timeout=30, trust_env=False).content == recording.read_bytes()
 
 
-def test_who_waits_at_one_gateway_hears_what_is_said_to_the_other(
-    first: Client, second: Client, recording: Path
-) -> None:
-    job = first.upload(recording, transcribe="no", notify="")["id"]
-    first.http.post(f"/v1/jobs/{job}/cancel").raise_for_status()
-    assert second.http.get(f"/v1/jobs/{job}", params={"wait": 30}).json()["state"] in ("cancelled", "done")
+def test_who_waits_at_one_gateway_hears_what_is_said_to_the_other(first: Client, second: Client) -> None:
+    with running() as site, ThreadPoolExecutor(1) as beside:
+        url = site.put("/clip.mp4", falls_silent(b"HTTP/1.1 200 OK\r\n\r\n", Event()))
+        job = first.http.post("/v1/jobs", json={"url": url, "notify": []}).json()["id"]
+        waited = beside.submit(second.http.get, f"/v1/jobs/{job}", params={"wait": 25})
+        first.http.post(f"/v1/jobs/{job}/cancel").raise_for_status()
+        assert waited.result().json()["state"] == "cancelled"
 
 
 def test_a_gateway_killed_in_mid_upload_leaves_nothing_on_its_disk(

@@ -5,14 +5,17 @@ import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
 from dev.waiting import eventually
+from sync.tests.site import Answer, Visit, running
 from tests.client import Client, artifact, curl, names
 from tests.embedded import Embedded
 from tests.installation import Installation
@@ -98,25 +101,46 @@ def test_a_link_for_two_downloads_is_good_for_two(suite: Suite, client: Client, 
     assert [stranger(suite.url, link["url"]).status_code for _ in range(3)] == [200, 200, 410]
 
 
+def in_two_parts(body: bytes, go_on: Event) -> Answer:
+    """The second half is sent when `go_on` is set."""
+
+    def answer(visit: Visit) -> None:
+        visit.head(200, Content_Length=str(len(body)))
+        visit.wfile.write(body[: len(body) // 2])
+        go_on.wait(30)
+        visit.wfile.write(body[len(body) // 2 :])
+
+    return answer
+
+
+def listen(client: Client, path: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The ids of events, and the jobs that they tell of."""
+    with client.http.stream("GET", path) as answer:
+        event = ""
+        for line in answer.iter_lines():
+            name, _, value = line.partition(": ")
+            event = value if name == "id" else event
+            if name == "data":
+                yield event, json.loads(value)
+
+
 def test_events_tell_the_life_of_a_job(suite: Suite, client: Client, recording: Path, tmp_path: Path) -> None:
-    url = f"{suite.url}/v1/jobs/{client.upload(recording, notify='')['id']}/events"
-    told = [event for event in map(read_event, curl("-N", *client.bearer, url, folder=tmp_path).split("\n\n")) if event]
-    jobs = [json.loads(event["data"]) for event in told]
-    assert {event["event"] for event in told} == {"job"}
-    ranks, percents = [STATES.index(job["state"]) for job in jobs], [job["percent"] for job in jobs]
+    half_is_told, told = Event(), list[tuple[str, dict[str, Any]]]()
+    with running() as site:
+        url = site.put("/clip.mp4", in_two_parts(recording.read_bytes(), half_is_told))
+        job = client.http.post("/v1/jobs", json={"url": url, "notify": []}).json()["id"]
+        for event, found in listen(client, f"/v1/jobs/{job}/events"):
+            told.append((event, found))
+            if found["percent"] > 0:
+                half_is_told.set()
+    ranks, percents = [STATES.index(found["state"]) for _, found in told], [found["percent"] for _, found in told]
     assert (ranks, percents) == (sorted(ranks), sorted(percents))
-    assert len(jobs) > 2
-    assert ranks[0] < ranks[-1]
-    assert (jobs[-1]["state"], percents[-1], len(jobs[-1]["artifacts"])) == ("done", 100, 6)
+    assert any(0 < percent < 100 for percent in percents)
+    last, done = told[-1]
+    assert (done["state"], done["percent"], len(done["artifacts"])) == ("done", 100, 6)
 
-    again = ("-H", f"Last-Event-ID: {told[-1]['id']}", "-w", "%{http_code}")
-    assert curl(*again, *client.bearer, url, folder=tmp_path) == "204"
-
-
-def read_event(text: str) -> dict[str, str]:
-    """The fields of one event; empty for what only keeps the connection open."""
-    fields = dict(line.split(": ", 1) for line in text.splitlines() if line and not line.startswith(":"))
-    return fields if "data" in fields else {}
+    again = ("-H", f"Last-Event-ID: {last}", "-w", "%{http_code}")
+    assert curl(*again, *client.bearer, f"{suite.url}/v1/jobs/{job}/events", folder=tmp_path) == "204"
 
 
 def test_curl_waits_for_the_end_of_a_job(suite: Suite, client: Client, recording: Path, tmp_path: Path) -> None:
