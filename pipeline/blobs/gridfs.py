@@ -1,11 +1,12 @@
 """Blobs in MongoDB, laid out as GridFS (https://github.com/mongodb/specifications/blob/master/source/gridfs/gridfs-spec.md).
 
 Any GridFS tool reads them. The driver's own streams are not used: they hold 48 MB and more of every file on its way in,
-and fetch 16 MB after every seek. Here it is four chunks and one.
+and fetch 16 MB after every seek. Here it is one chunk.
 """
 
 import io
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -34,6 +35,8 @@ _OPTIONS: dict[str, Any] = {
     "waitQueueTimeoutMS": 10_000,
     "tz_aware": True,
 }
+
+FREE_SECONDS = 10.0
 
 
 class _Download(io.RawIOBase):
@@ -94,6 +97,8 @@ class GridFSBlobs:
             self._client: MongoClient[dict[str, Any]] = MongoClient(url, connect=False, **_OPTIONS)
         except ConfigurationError as error:
             raise ValueError(f"not a MongoDB URL: {error}") from error
+        self._free: int | None = None
+        self._asked = float("-inf")
         self._database: Database[dict[str, Any]] = self._client.get_default_database("spool")
 
     @contextmanager
@@ -157,12 +162,12 @@ class GridFSBlobs:
                 yield from self._describe(blob_id)
 
     def free(self) -> int | None:
-        """Of the server's disk (https://www.mongodb.com/docs/manual/reference/command/dbStats/)."""
-        with translated():
-            stats = self._database.command("dbStats")
-        if "fsTotalSize" not in stats:
-            return None
-        return int(stats["fsTotalSize"] - stats["fsUsedSize"])
+        """Of the server's disk, as it was at most `FREE_SECONDS` ago: asking costs the server more than a small upload."""
+        if time.monotonic() - self._asked > FREE_SECONDS:
+            with translated():
+                self._free = _free(self._database.command("dbStats"))
+            self._asked = time.monotonic()
+        return self._free
 
     def ping(self) -> None:
         """A write that matches nothing; the server refuses it if it cannot write."""
@@ -210,3 +215,8 @@ class GridFSBlobs:
         ]
         for found in self._bucket.chunks.aggregate(pipeline):
             yield StoredBlob(blob_id, int(found["bytes"]), found["latest"])
+
+
+def _free(stats: Mapping[str, Any]) -> int | None:
+    """From https://www.mongodb.com/docs/manual/reference/command/dbStats/; not every server tells."""
+    return int(stats["fsTotalSize"] - stats["fsUsedSize"]) if "fsTotalSize" in stats else None
