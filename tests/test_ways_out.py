@@ -172,9 +172,12 @@ def test_what_is_deleted_while_the_store_is_away_goes_when_it_is_back(
 ) -> None:
     with closing(installed_suite.client()) as client:
         job, made = stored_for(installed_suite, client, recording)
+        gateway = installed_suite.services["gateway"]
+        known = len(gateway.output())
         mongo_server.stop()
         try:
             assert client.http.delete(f"/v1/jobs/{job}").status_code == 204
+            eventually(lambda: "removal put off" in gateway.output()[known:])
         finally:
             mongo_server.start()
     eventually(lambda: not made & installed_suite.stored(), timeout=60)
