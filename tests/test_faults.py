@@ -15,7 +15,6 @@ from sqlalchemy import text
 from dev.services import VARIABLES
 from dev.waiting import eventually
 from pipeline import topology
-from pipeline.blobs.gridfs import GridFSBlobs
 from pipeline.database import connect
 from pipeline.messages import Message
 from pipeline.queues.rabbitmq import RabbitMQQueue
@@ -23,7 +22,7 @@ from tests.client import Client, names
 from tests.embedded import Embedded
 from tests.installation import HASTE, Installation
 from tests.reading import the_one_mail
-from tests.recordings import MEDIA, make_lecture
+from tests.recordings import MEDIA, make_lecture, unlike
 
 if TYPE_CHECKING:
     from dev.services.mariadb import MariaDB
@@ -36,10 +35,25 @@ OUTAGE_SECONDS = 20
 
 
 @pytest.fixture(scope="module")
-def lecture(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recording long enough to be caught in the middle of its encoding."""
-    path = tmp_path_factory.mktemp("media") / "lecture.mp4"
+def noise(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("media") / "noise.mp4"
     make_lecture(path, LONG_SECONDS)
+    return path.read_bytes()
+
+
+@pytest.fixture
+def lecture(noise: bytes, tmp_path: Path) -> Path:
+    """A recording long enough to be caught in the middle of its encoding, and new, so that there is something to encode."""
+    path = tmp_path / "lecture.mp4"
+    path.write_bytes(unlike(noise))
+    return path
+
+
+@pytest.fixture
+def talk(tmp_path: Path) -> Path:
+    """A short one, new as well."""
+    path = tmp_path / "talk.mp4"
+    path.write_bytes(unlike((MEDIA / "talk.mp4").read_bytes()))
     return path
 
 
@@ -97,10 +111,10 @@ def test_a_stopped_converter_hands_its_task_to_another(
 
 
 def test_uploads_are_taken_while_the_broker_is_away(
-    installation: Installation, client: Client, rabbitmq_server: "RabbitMQ"
+    installation: Installation, client: Client, rabbitmq_server: "RabbitMQ", talk: Path
 ) -> None:
     rabbitmq_server.stop()
-    jobs = [client.upload(MEDIA / "talk.mp4") for _ in range(3)]
+    jobs = [client.upload(talk) for _ in range(3)]
     assert [job["state"] for job in jobs] == ["queued"] * 3
     outlast(installation)
     rabbitmq_server.start()
@@ -122,8 +136,8 @@ def test_a_broker_that_goes_away_in_mid_job_delays_it(
     the_one_mail(client, job, lambda: installation.mailbox.about(job))
 
 
-def test_a_message_that_comes_twice_is_worked_on_once(installation: Installation, client: Client) -> None:
-    job = client.upload(MEDIA / "talk.mp4")["id"]
+def test_a_message_that_comes_twice_is_worked_on_once(installation: Installation, client: Client, talk: Path) -> None:
+    job = client.upload(talk)["id"]
     with connect(installation.catalog).connect() as catalog:
         task = catalog.scalar(text("SELECT id FROM tasks WHERE job_id = :job AND kind = 'extract'"), {"job": job})
     queue = RabbitMQQueue(installation.broker)
@@ -138,9 +152,9 @@ def test_a_message_that_comes_twice_is_worked_on_once(installation: Installation
     assert attempts == 1
 
 
-def test_a_lost_message_is_sent_again(installation: Installation, client: Client) -> None:
+def test_a_lost_message_is_sent_again(installation: Installation, client: Client, talk: Path) -> None:
     installation.services["converter"].stop()
-    job = client.upload(MEDIA / "talk.mp4")["id"]
+    job = client.upload(talk)["id"]
     queue = RabbitMQQueue(installation.broker)
     eventually(lambda: queue.depth("extract") == 1)
     with pika.BlockingConnection(pika.URLParameters(installation.broker)) as connection:
@@ -151,12 +165,12 @@ def test_a_lost_message_is_sent_again(installation: Installation, client: Client
     the_one_mail(client, job, lambda: installation.mailbox.about(job))
 
 
-def test_a_poisonous_message_ends_among_the_dead(installation: Installation, client: Client) -> None:
+def test_a_poisonous_message_ends_among_the_dead(installation: Installation, client: Client, talk: Path) -> None:
     with pika.BlockingConnection(pika.URLParameters(installation.broker)) as connection:
         channel = connection.channel()
         channel.basic_publish("", topology.queue_name("extract"), b"\xff not a message")
         eventually(lambda: channel.basic_get(topology.DEAD)[2] == b"\xff not a message")
-    assert whole(client.ended(client.upload(MEDIA / "talk.mp4")["id"]), "talk")
+    assert whole(client.ended(client.upload(talk)["id"]), "talk")
 
 
 def test_a_recording_that_kills_its_worker_ends_with_a_reason(
@@ -186,7 +200,7 @@ def test_a_database_that_is_away_is_said_so_and_waited_for(
         assert answer.headers["Content-Type"] == "application/problem+json"
     mariadb_server.start()
     assert whole(client.ended(job), "lecture")
-    assert uploads(installation) == {f"{found['id']}-upload-0-0-original" for found in client.jobs()}
+    eventually(lambda: len(originals(installation)) == len(digests(client)))
     the_one_mail(client, job, lambda: installation.mailbox.about(job))
 
 
@@ -202,13 +216,15 @@ def test_a_blob_store_that_is_away_is_said_so_and_waited_for(
     eventually(lambda: client.stage(job, "encode")["state"] == "queued", timeout=60)
     mongo_server.start()
     assert whole(client.ended(job), "lecture")
-    assert uploads(installation) == {f"{found['id']}-upload-0-0-original" for found in client.jobs()}
+    eventually(lambda: len(originals(installation)) == len(digests(client)))
     the_one_mail(client, job, lambda: installation.mailbox.about(job))
 
 
-def test_a_mail_server_that_is_away_gets_the_mail_later_and_once(installation: Installation, client: Client) -> None:
+def test_a_mail_server_that_is_away_gets_the_mail_later_and_once(
+    installation: Installation, client: Client, talk: Path
+) -> None:
     installation.mailbox.stop()
-    job = client.upload(MEDIA / "talk.mp4")["id"]
+    job = client.upload(talk)["id"]
     assert whole(client.ended(job), "talk")
     eventually(lambda: attempts_to_deliver(installation, job) > 1)
     installation.mailbox.start()
@@ -243,12 +259,15 @@ def refused_upload(client: Client) -> httpx.Response:
         return httpx.post(url, files={"file": ("refused.mp4", body)}, headers=headers, timeout=60, trust_env=False)
 
 
-def uploads(installation: Installation) -> set[str]:
+def originals(installation: Installation) -> set[str]:
     """The ids of all that was uploaded and is kept."""
-    blobs = GridFSBlobs(installation.blobs)
-    found = {blob.id for blob in blobs.list() if "-upload-" in blob.id}
-    blobs.close()
-    return found
+    return {blob for blob in installation.stored() if blob.endswith("-original")}
+
+
+def digests(client: Client) -> set[str]:
+    """Of all that was uploaded and accepted."""
+    made = [found for job in client.jobs() for found in job["artifacts"]]
+    return {found["sha256"] for found in made if found["kind"] == "original"}
 
 
 def attempts_to_deliver(installation: Installation, job: str) -> int:
