@@ -49,6 +49,8 @@ class JobRow(Base):
     reused: Mapped[bool] = mapped_column(default=False)
     seconds: Mapped[float | None]
     """Of the recording."""
+    links_from: Mapped[datetime | None]
+    """Links in mails that were signed before are revoked."""
     trace: Mapped[str | None] = mapped_column(String(55))
     created_at: Mapped[datetime] = mapped_column(default=now)
     changed_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
@@ -175,6 +177,7 @@ class AccountRow(Base):
     day_bytes: Mapped[int | None] = mapped_column(BigInteger)
     jobs: Mapped[int | None]
     month_minutes: Mapped[int | None]
+    day_mails: Mapped[int | None]
     keep_original_days: Mapped[int | None]
     keep_result_days: Mapped[int | None]
 
@@ -190,6 +193,20 @@ class UsageRow(Base):
     at: Mapped[datetime] = mapped_column(default=now)
     bytes: Mapped[int] = mapped_column(BigInteger, default=0)
     seconds: Mapped[float] = mapped_column(default=0.0)
+    mails: Mapped[int] = mapped_column(default=0)
+    """To others than the owner."""
+
+
+class ReservationRow(Base):
+    """Room that an upload takes while its bytes are on their way; `until` it is over even if its gateway died."""
+
+    __tablename__ = "reservations"
+    __table_args__ = (Index(None, "owner"), Index(None, "until"), MYSQL_TABLE)
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(64))
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    until: Mapped[datetime]
 
 
 class DeletionRow(Base):

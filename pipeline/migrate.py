@@ -27,6 +27,7 @@ def upgrade(engine: Engine, folder: Path = CATALOG) -> None:
         with connection:
             _exclude_others(connection)
             command.upgrade(_config(folder, connection), "head")
+            _check_references(connection)
             connection.commit()
     finally:
         patient.dispose()  # closes the connection, which gives the lock back
@@ -51,7 +52,23 @@ def _exclude_others(connection: Connection) -> None:
         if connection.dialect.name == "mysql":
             _lock_mysql(connection)
         else:
-            connection.begin()  # takes SQLite's write lock and holds it over all revisions
+            _lock_sqlite(connection)
+
+
+def _lock_sqlite(connection: Connection) -> None:
+    """Takes the write lock and holds it over all revisions.
+
+    Foreign keys are off meanwhile (https://www.sqlite.org/lang_altertable.html#otheralter): a table is changed by putting a
+    copy in its place, and to delete the old one would delete all that refers to it. Inside a transaction it would be too late.
+    """
+    connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
+    connection.begin()
+
+
+def _check_references(connection: Connection) -> None:
+    """Raises RuntimeError, before anything is committed, if a row refers to one that is gone."""
+    if connection.dialect.name == "sqlite" and (broken := connection.exec_driver_sql("PRAGMA foreign_key_check").all()):
+        raise RuntimeError(f"the migration would break references: {broken[:5]}")
 
 
 def _lock_mysql(connection: Connection) -> None:

@@ -1,13 +1,20 @@
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
+from sqlalchemy import Engine, column, event, insert, select
+from sqlalchemy import table as table_of
 
 from pipeline import migrate
-from pipeline.catalog import Base
-from pipeline.database import connect
+from pipeline.catalog import Base, JobRow, MailRow
+from pipeline.database import connect, transaction
+from pipeline.options import Options
 
 
 def differences(url: str) -> list[object]:
@@ -26,3 +33,84 @@ def test_migrations_lead_to_the_tables_on_sqlite(tmp_path: Path) -> None:
 @pytest.mark.servers
 def test_migrations_lead_to_the_tables_on_mysql(new_database: Callable[[], str]) -> None:
     assert differences(new_database()) == []
+
+
+BEFORE = {
+    "jobs": {
+        "id": "j", "owner": "o", "title": "t", "state": "done", "notify": "ada@example.org", "options": "{}",
+        "created_at": "2026-01-02 03:04:05", "finished_at": "2026-01-02 03:05:05",
+    },
+    "tasks": {
+        "id": "t", "job_id": "j", "kind": "deliver", "part": 0, "args": "{}", "state": "queued", "attempt": 0,
+        "lapses": 0, "failures": 0, "percent": 0, "created_at": "2026-01-02 03:04:05", "due_at": "2026-01-02 03:04:05",
+    },
+    "artifacts": {
+        "id": "a", "job_id": "j", "name": "t.mp4", "kind": "original", "type": "video/mp4", "bytes": 5, "sha256": "5" * 64,
+        "blob": "b", "created_at": "2026-01-02 03:04:05",
+    },
+    "mails": {
+        "id": "m", "job_id": "j", "address": "ada@example.org", "message_id": "<x@y>", "state": "new",
+        "created_at": "2026-01-02 03:04:05",
+    },
+}  # fmt: skip
+"""A row of each table of the first revision."""
+
+
+def at_first_revision(url: str) -> Engine:
+    engine = connect(url)
+    config = Config()
+    config.set_main_option("script_location", str(migrate.CATALOG))
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        for table, row in BEFORE.items():
+            connection.execute(insert(table_of(table, *map(column, row))), row)
+        connection.commit()
+    return engine
+
+
+def assert_kept(engine: Engine) -> None:
+    with transaction(engine) as session:
+        job = session.get_one(JobRow, "j")
+        assert (job.options, job.sha256, job.recipe) == ({"notify": ["ada@example.org"]}, "5" * 64, Options().recipe)
+        assert [made.blob for made in job.artifacts] == ["b"]
+        assert [(task.kind, task.args) for task in job.tasks] == [("deliver", {"address": "ada@example.org"})]
+        assert [mail.task_id for mail in session.scalars(select(MailRow))] == ["t"]
+
+
+@pytest.fixture(params=["sqlite", pytest.param("mysql", marks=pytest.mark.servers)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/catalog.db"
+    return str(request.getfixturevalue("new_database")())
+
+
+def test_nothing_is_lost_on_the_way_from_the_first_revision(url: str) -> None:
+    engine = at_first_revision(url)
+    migrate.upgrade(engine)
+    assert_kept(engine)
+    engine.dispose()
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("step", range(2, 40, 3))
+def test_a_migration_that_was_ended_midway_goes_on(new_database: Callable[[], str], step: int) -> None:
+    """MySQL commits every change of a table by itself."""
+    engine = at_first_revision(new_database())
+    seen = 0
+
+    def end(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        nonlocal seen
+        seen += statement.lstrip().startswith(("ALTER", "CREATE", "UPDATE", "DROP"))
+        if seen == step:
+            raise InterruptedError(statement)
+
+    event.listen(Engine, "before_cursor_execute", end)
+    try:
+        with suppress(InterruptedError):
+            migrate.upgrade(engine)
+    finally:
+        event.remove(Engine, "before_cursor_execute", end)
+    migrate.upgrade(engine)
+    assert_kept(engine)
+    engine.dispose()
