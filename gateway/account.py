@@ -20,8 +20,9 @@ class Quotas(BaseModel):
 
     stored_bytes: int | None = Field(description="Bytes kept; those that several jobs share count once.")
     day_bytes: int | None = Field(description="Bytes uploaded today.")
-    jobs: int | None = Field(description="Unfinished jobs.")
+    jobs: int | None = Field(description="Jobs that are unfinished, or on their way.")
     month_minutes: int | None = Field(description="Minutes of recordings worked on this month.")
+    day_mails: int | None = Field(description="Mails that jobs send to others today.")
 
 
 class Retention(BaseModel):

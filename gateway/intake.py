@@ -1,7 +1,7 @@
 """What all ways in have in common: who may send how much, and how bytes become a job."""
 
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import uuid4
 
@@ -23,6 +23,7 @@ _QUOTAS = {
     "day_bytes": "quota_day",
     "jobs": "quota_jobs",
     "month_minutes": "quota_minutes",
+    "day_mails": "quota_mails",
 }
 
 
@@ -31,15 +32,27 @@ def admit(length: int | None) -> int:
 
     Raises `Problem` 413, 429 or 507 with the figures, or `Unavailable`.
     """
+    with admitted(length) as room:
+        return room
+
+
+@contextmanager
+def admitted(length: int | None) -> Iterator[int]:
+    """As `admit`; while the block lasts, other uploads of the same user find these bytes counted."""
     limit = services().settings.upload_limit
     if (length or 0) > limit:
         raise Problem("too_large", limit=limit, asked=length)
+    check_room(length or 0)
+    with _quotas(), services().accounts.admitted(identity().owner, length, limit) as room:
+        yield min(limit, room)
+
+
+@contextmanager
+def _quotas() -> Iterator[None]:
     try:
-        room = services().accounts.admit(identity().owner, length or 0)
+        yield
     except QuotaExceeded as quota:
         raise _over(quota) from None
-    _check_room(length or 0)
-    return min(limit, room)
 
 
 def _over(quota: QuotaExceeded) -> Problem:
@@ -48,7 +61,8 @@ def _over(quota: QuotaExceeded) -> Problem:
     return Problem(_QUOTAS[quota.quota], headers=headers, **figures)
 
 
-def _check_room(length: int) -> None:
+def check_room(length: int) -> None:
+    """Raises `Problem` 507 if the store has not so many bytes to spare."""
     free, reserve = services().blobs.free(), services().settings.free_bytes
     if free is not None and free - length < reserve:
         raise Problem("store_full", free=max(0, free - reserve), asked=length)
@@ -80,29 +94,42 @@ def invalid(error: ValidationError) -> Problem:
 
 
 def accept(found: Artifact, wanted: Options, upload: str | None = None) -> Job:
-    """Makes a job of bytes that are safe in the blob store. Raises `Unavailable`; then neither row nor blob stay.
+    """Makes a job of bytes that are safe in the blob store. Raises `Problem`, `Unavailable`; then neither row nor blob stay.
 
     `upload` is the resumable upload that this ends; its bytes stay in any case.
     """
-    new = NewJob(**_common(wanted, found.name), original=found, upload=upload)
+    job_id = uuid4().hex
     try:
-        return start(new)
-    except Unavailable:
+        return start(NewJob(**_common(wanted, found.name), original=found, upload=upload, id=job_id))
+    except (Problem, Unavailable):
         if not upload:
-            _undo(new.owner, new.id, found.blob)
+            _undo(identity().owner, job_id, found.blob)
         raise
 
 
 def accept_address(url: str, wanted: Options) -> Job:
-    """Makes a job that fetches its recording from `url`. Raises `Unavailable`."""
-    return start(NewJob(**_common(wanted, "recording"), url=url))
+    """Makes a job that fetches its recording from `url`. Raises `Problem`, `Unavailable`."""
+    return start(NewJob(**_common(wanted, "recording"), url=url, limit=admit(None)))
+
+
+def check_mails(wanted: Options) -> int:
+    """How many others hear of the job. Raises `Problem` 429 if they are too many for today."""
+    others = len(set(wanted.notify or ()) - {identity().email})
+    with _quotas():
+        services().accounts.admit_mails(identity().owner, others)
+    return others
 
 
 def _common(wanted: Options, name: str) -> dict[str, Any]:
     who = identity()
-    notify = (who.email,) if wanted.notify is None else wanted.notify
-    asked = wanted.model_copy(update={"notify": notify})
-    return {"owner": who.owner, "title": wanted.title or name, "options": asked, "trace": telemetry.traceparent()}
+    notify = (who.email,) if wanted.notify is None else tuple(dict.fromkeys(wanted.notify))
+    return {
+        "owner": who.owner,
+        "title": wanted.title or name,
+        "options": wanted.model_copy(update={"notify": notify}),
+        "trace": telemetry.traceparent(),
+        "mails": check_mails(wanted),
+    }
 
 
 def start(new: NewJob) -> Job:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import structlog
 from flask import Response
 
 from gateway import events, intake, models
@@ -13,8 +12,6 @@ from gateway.downloads import send
 from gateway.services import services
 from pipeline.jobs import BadCursor, Job, Settled
 from pipeline.problems import Problem
-
-log = structlog.get_logger()
 
 api = private_routes("jobs", [404, 409, 413, 422, 429, 503, 507])
 
@@ -31,7 +28,6 @@ def list_jobs(query: models.ListQuery) -> dict[str, Any]:
 @api.post("/v1/jobs", summary="Fetch a recording by its address", responses={202: models.Job})
 def create_job(body: models.Address) -> tuple[dict[str, Any], int, dict[str, str]]:
     """The answer comes at once; fetching is the job's first stage."""
-    intake.admit(None)
     job = intake.accept_address(str(body.url), body.options())
     return _answer(job), 202, {"Location": f"/v1/jobs/{job.id}"}
 

@@ -29,14 +29,14 @@ def upload() -> Answer:
     """
     boundary = _boundary()
     length = request.content_length
-    limit = intake.admit(None if length is None else max(0, length - multipart.OVERHEAD))
     request.max_content_length = services().settings.upload_limit + multipart.OVERHEAD
-    blob = intake.new_blob()
-    with services().blobs.create(blob) as target:
-        receiver = receiving.Receiver(target, limit)
-        form = multipart.receive(request.stream, boundary, receiver)
-        wanted = intake.read_options(_flat(form.fields))
-    return accepted(intake.accept(intake.original(form.name, receiver.bytes, receiver.sha256, blob), wanted))
+    with intake.admitted(None if length is None else max(0, length - multipart.OVERHEAD)) as limit:
+        blob = intake.new_blob()
+        with services().blobs.create(blob) as target:
+            receiver = receiving.Receiver(target, limit)
+            form = multipart.receive(request.stream, boundary, receiver)
+            wanted = intake.read_options(_flat(form.fields))
+        return accepted(intake.accept(intake.original(form.name, receiver.bytes, receiver.sha256, blob), wanted))
 
 
 @api.put(
@@ -78,13 +78,14 @@ def _receive(name: str, wanted: Options) -> Answer:
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise Problem("media_type", "The body is the file itself, without a Content-Encoding.")
     expected = receiving.expected_digests(request.headers.get("Content-Digest"), request.headers.get("Repr-Digest"))
-    limit = intake.admit(request.content_length)
+    intake.check_mails(wanted)
     request.max_content_length = services().settings.upload_limit
-    blob = intake.new_blob()
-    with services().blobs.create(blob) as target:
-        receiver = receiving.Receiver(target, limit, expected)
-        receiving.receive(request.stream, receiver, request.content_length)
-    return accepted(intake.accept(intake.original(name, receiver.bytes, receiver.sha256, blob), wanted))
+    with intake.admitted(request.content_length) as limit:
+        blob = intake.new_blob()
+        with services().blobs.create(blob) as target:
+            receiver = receiving.Receiver(target, limit, expected)
+            receiving.receive(request.stream, receiver, request.content_length)
+        return accepted(intake.accept(intake.original(name, receiver.bytes, receiver.sha256, blob), wanted))
 
 
 def _flat(given: dict[str, list[str]]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ LIMITS = {
     "day_bytes": "Bytes that the user may upload a day (UTC).",
     "jobs": "Jobs that may be unfinished at a time.",
     "month_minutes": "Minutes of recordings a month (UTC).",
+    "day_mails": "Mails a day (UTC) to others than the user.",
     "keep_original_days": "After how many days an uploaded file is removed.",
     "keep_result_days": "After how many days a job is removed with all it made.",
 }

@@ -1,15 +1,23 @@
 """What each user may use, what they have used, and how long what is theirs is kept."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
+from uuid import uuid4
 
-from sqlalchemy import Engine, func, or_, select
+from sqlalchemy import ColumnElement, Engine, delete, func, insert, or_, select
 from sqlalchemy.orm import Session
 
-from pipeline.catalog import ENDED, AccountRow, ArtifactRow, JobRow, UploadRow, UsageRow
+from pipeline.catalog import ENDED, AccountRow, ArtifactRow, JobRow, ReservationRow, UploadRow, UsageRow
 from pipeline.database import now, transaction
+from pipeline.errors import Unavailable
 from pipeline.settings import Settings
 
+RESERVED = timedelta(hours=1)
+"""How long an upload's bytes count if its gateway dies."""
+PARTIAL = "partial"
+"""`UploadRow.concat` of what becomes no job by itself."""
 UNLIMITED = 2**63 - 1
 """Bytes; what nobody has."""
 
@@ -24,6 +32,13 @@ class Limits:
     month_minutes: int | None = None
     keep_original_days: int | None = None
     keep_result_days: int | None = None
+    day_mails: int | None = None
+    """To others than the user."""
+
+    @property
+    def bounded(self) -> bool:
+        """Whether uploads that come at the same time must know of each other."""
+        return (self.stored_bytes, self.day_bytes, self.jobs) != (None, None, None)
 
 
 @dataclass(frozen=True)
@@ -32,8 +47,9 @@ class Use:
     """Counted once, however many jobs share them."""
     day_bytes: int
     jobs: int
-    """Unfinished."""
+    """Unfinished, or on their way."""
     month_minutes: int
+    day_mails: int
 
 
 class QuotaExceeded(Exception):
@@ -52,6 +68,7 @@ def defaults(settings: Settings) -> Limits:
         settings.quota_month_minutes,
         settings.keep_original_days,
         settings.keep_result_days,
+        settings.quota_day_mails,
     )
 
 
@@ -79,23 +96,79 @@ class Accounts:
                 _day_bytes(session, owner),
                 _open_jobs(session, owner),
                 _month_minutes(session, owner),
+                _day_mails(session, owner),
             )
 
     def admit(self, owner: str, asked: int) -> int:
         """How many bytes one more upload may have, of which `asked` are announced. Raises QuotaExceeded."""
         with transaction(self.engine) as session:
-            limits, moment, room = _over(session.get(AccountRow, owner), self.defaults), now(), [UNLIMITED]
-            if limits.stored_bytes is not None:
-                room.append(_room("stored_bytes", limits.stored_bytes, _stored_bytes(session, owner), asked))
-            if limits.day_bytes is not None:
-                used = _day_bytes(session, owner)
-                room.append(_room("day_bytes", limits.day_bytes, used, asked, _until(_tomorrow(moment))))
-            if limits.jobs is not None:
-                _room("jobs", limits.jobs, _open_jobs(session, owner), 1, 60)
-            if limits.month_minutes is not None:
-                used = _month_minutes(session, owner)
-                _room("month_minutes", limits.month_minutes, used, 1, _until(_next_month(moment)))
-            return min(room)
+            return _room(session, owner, self._limits(session, owner), asked)
+
+    @contextmanager
+    def admitted(self, owner: str, asked: int | None, most: int) -> Iterator[int]:
+        """As `admit`, and the bytes count while the block lasts: of uploads that come at the same time, each finds the others.
+
+        Of one that does not say how long it is, all that there is room for, `most` at most.
+        """
+        if not self.limits(owner).bounded:
+            yield self.admit(owner, asked or 0)
+            return
+        reservation, room = self._reserve(owner, asked, most)
+        try:
+            yield room
+        finally:
+            self._release(reservation)
+
+    def admit_mails(self, owner: str, count: int) -> None:
+        """Answers if mails may go to so many others. Raises QuotaExceeded."""
+        with transaction(self.engine) as session:
+            limit = self._limits(session, owner).day_mails
+            if count and limit is not None:
+                _fits("day_mails", limit, _day_mails(session, owner), count, _until(_tomorrow(now())))
+
+    def _limits(self, session: Session, owner: str) -> Limits:
+        return _over(session.get(AccountRow, owner), self.defaults)
+
+    def _reserve(self, owner: str, asked: int | None, most: int) -> tuple[str, int]:
+        with transaction(self.engine) as session:
+            session.execute(_NEW_ACCOUNT, {"owner": owner})  # by itself: who shares its lock could not have it alone
+        with transaction(self.engine) as session:
+            _lock(session, owner)
+            room = _room(session, owner, self._limits(session, owner), asked or 0)
+            size = min(room, most) if asked is None else asked
+            row = ReservationRow(id=uuid4().hex, owner=owner, bytes=size, until=now() + RESERVED)
+            session.add(row)
+            return row.id, room
+
+    def _release(self, reservation: str) -> None:
+        with suppress(Unavailable), transaction(self.engine) as session:  # then it runs out
+            session.execute(delete(ReservationRow).where(ReservationRow.id == reservation))
+
+
+_NEW_ACCOUNT = insert(AccountRow).prefix_with("IGNORE", dialect="mysql").prefix_with("OR IGNORE", dialect="sqlite")
+
+
+def _lock(session: Session, owner: str) -> None:
+    """Until the transaction ends, nobody else asks for this user."""
+    session.execute(select(AccountRow.owner).where(AccountRow.owner == owner).with_for_update())
+    over = ReservationRow.owner == owner, ReservationRow.until < now()
+    session.execute(delete(ReservationRow).where(*over))
+
+
+def _room(session: Session, owner: str, limits: Limits, asked: int) -> int:
+    """Bytes. Raises QuotaExceeded."""
+    moment, room = now(), [UNLIMITED]
+    if limits.stored_bytes is not None:
+        room.append(_fits("stored_bytes", limits.stored_bytes, _stored_bytes(session, owner), asked))
+    if limits.day_bytes is not None:
+        used = _day_bytes(session, owner)
+        room.append(_fits("day_bytes", limits.day_bytes, used, asked, _until(_tomorrow(moment))))
+    if limits.jobs is not None:
+        _fits("jobs", limits.jobs, _open_jobs(session, owner), 1, 60)
+    if limits.month_minutes is not None:
+        used = _month_minutes(session, owner)
+        _fits("month_minutes", limits.month_minutes, used, 1, _until(_next_month(moment)))
+    return min(room)
 
 
 def _over(row: AccountRow | None, fallback: Limits) -> Limits:
@@ -103,7 +176,7 @@ def _over(row: AccountRow | None, fallback: Limits) -> Limits:
     return replace(fallback, **{name: value for name, value in own.items() if value is not None})
 
 
-def _room(quota: str, limit: int, used: int, asked: int, seconds: int | None = None) -> int:
+def _fits(quota: str, limit: int, used: int, asked: int, seconds: int | None = None) -> int:
     if used + max(asked, 1) > limit:
         raise QuotaExceeded(quota, limit, used, asked, seconds)
     return limit - used
@@ -121,15 +194,33 @@ def _day_bytes(session: Session, owner: str) -> int:
 
 def _coming_bytes(session: Session, owner: str) -> int:
     """Of unfinished uploads, all that they announced; what others join is counted once, with these."""
-    open_still = UploadRow.owner == owner, UploadRow.job_id.is_(None), UploadRow.expires_at > now()
-    parts_or_alone = or_(UploadRow.concat.is_(None), UploadRow.concat == "partial")
+    parts_or_alone = or_(UploadRow.concat.is_(None), UploadRow.concat == PARTIAL)
     announced = func.sum(func.coalesce(UploadRow.length, UploadRow.offset))
-    return int(session.scalar(select(announced).where(*open_still, parts_or_alone)) or 0)
+    resumable = session.scalar(select(announced).where(*_unfinished(owner), parts_or_alone))
+    reserved = session.scalar(select(func.sum(ReservationRow.bytes)).where(*_reserving(owner)))
+    return int(resumable or 0) + int(reserved or 0)
 
 
 def _open_jobs(session: Session, owner: str) -> int:
-    mine = JobRow.owner == owner, JobRow.state.not_in(ENDED)
-    return session.scalar(select(func.count()).select_from(JobRow).where(*mine)) or 0
+    """With the uploads that are going to be jobs."""
+    mine = select(func.count()).where(JobRow.owner == owner, JobRow.state.not_in(ENDED))
+    alone = or_(UploadRow.concat.is_(None), UploadRow.concat != PARTIAL)
+    resumable = select(func.count()).where(*_unfinished(owner), alone)
+    reserved = select(func.count()).where(*_reserving(owner))
+    return sum(session.scalar(counted) or 0 for counted in (mine, resumable, reserved))
+
+
+def _unfinished(owner: str) -> tuple[ColumnElement[bool], ...]:
+    return UploadRow.owner == owner, UploadRow.job_id.is_(None), UploadRow.expires_at > now()
+
+
+def _reserving(owner: str) -> tuple[ColumnElement[bool], ...]:
+    return ReservationRow.owner == owner, ReservationRow.until > now()
+
+
+def _day_mails(session: Session, owner: str) -> int:
+    today = UsageRow.owner == owner, UsageRow.at >= _day(now())
+    return int(session.scalar(select(func.sum(UsageRow.mails)).where(*today)) or 0)
 
 
 def _month_minutes(session: Session, owner: str) -> int:

@@ -10,7 +10,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from pipeline.database import MYSQL_TABLE, UtcDateTime, now
 
 ENDED = ("done", "failed", "cancelled")
-"""States that a job or task never leaves."""
+"""States that a job or task leaves only when its owner runs it again."""
 
 
 class Base(DeclarativeBase):
@@ -93,7 +93,7 @@ class TaskRow(Base):
 
 
 class ArtifactRow(Base):
-    """A file of a job. Its id is the `fid` of the HTTP interface; a blob that no row here names is rubbish."""
+    """A file of a job. Its id is the `fid` of the HTTP interface; a blob that neither a row here nor an unfinished upload names is rubbish."""
 
     __tablename__ = "artifacts"
     __table_args__ = (UniqueConstraint("job_id", "name"), Index(None, "blob"), MYSQL_TABLE)

@@ -38,8 +38,12 @@ class NewJob:
     title: str
     original: Artifact | None = None
     url: str | None = None
+    limit: int = 0
+    """Bytes that may be fetched."""
     options: Options = field(default_factory=Options)
     trace: str | None = None
+    mails: int = 0
+    """How many of those who hear of it are others than the owner."""
     upload: str | None = None
     """The resumable upload that this is the end of."""
     id: str = field(default_factory=lambda: uuid4().hex)
@@ -181,10 +185,10 @@ class Jobs:
 
 
 def _begin(session: Session, job: JobRow, new: NewJob) -> list[TaskRow]:
+    session.add(UsageRow(owner=job.owner, bytes=new.original.bytes if new.original else 0, mails=new.mails))
     if new.original is None:
-        first = new_task(job.id, NextTask("fetch", args={"url": new.url}))
+        first = new_task(job.id, NextTask("fetch", args={"url": new.url, "limit": new.limit}))
     else:
-        session.add(UsageRow(owner=job.owner, bytes=new.original.bytes))
         if new.upload:
             _end_upload(session, new.upload, job.id)
         if adopt(session, job, new.original):
@@ -224,6 +228,7 @@ def _again(job: JobRow) -> list[TaskRow]:
 def erase(session: Session, job: JobRow) -> None:
     """Deletes a locked job, and notes that it is gone and which blobs nothing names any more."""
     blobs = [found.blob for found in job.artifacts]
+    session.execute(delete(UploadRow).where(UploadRow.job_id == job.id))
     session.execute(delete(JobRow).where(JobRow.id == job.id))
     session.add(DeletionRow(job_id=job.id, owner=job.owner))
     doom(session, blobs)

@@ -41,6 +41,8 @@ class Grant:
 
     kind: Kind
     id: str
+    signed_at: datetime | None
+    """None for a row, which is revoked by its removal."""
     expires_at: datetime
 
 
@@ -48,7 +50,8 @@ class Grant:
 class Links:
     """`keys` sign: the newest last, older ones are still accepted. `seconds` is how long a new link is good for.
 
-    A token is the id of its key and what itsdangerous signs with it (HMAC, SHA-256): a kind, an id, an end in Unix time.
+    A token is the id of its key and what itsdangerous signs with it (HMAC, SHA-256): a kind, an id,
+    and when it was signed and when it ends in Unix time.
     """
 
     keys: Sequence[str]
@@ -56,26 +59,27 @@ class Links:
 
     def sign(self, fid: str) -> str:
         """A token for the file `fid`, safe in a URL."""
-        return self._sign("file", fid, int(time.time()) + self.seconds)
+        signed = time.time()
+        return self._sign("file", fid, signed, int(signed) + self.seconds)
 
     def sign_row(self, row_id: str, expires_at: datetime) -> str:
         """A token for what `pipeline.shares` keeps as `row_id`; the same every time while no key is added."""
-        return self._sign("row", row_id, int(expires_at.timestamp()))
+        return self._sign("row", row_id, None, int(expires_at.timestamp()))
 
     def open(self, token: str) -> Grant:
         """Raises BadLink or ExpiredLink."""
         kid, _, signed = token.partition(".")
         try:
-            kind, found, expires = _serializer(self._key(kid)).loads(signed)
-        except BadData as error:
+            kind, found, since, expires = _serializer(self._key(kid)).loads(signed)
+        except (BadData, ValueError) as error:
             raise BadLink from error
         if time.time() > expires:
             raise ExpiredLink
-        return Grant(kind, found, datetime.fromtimestamp(expires, UTC))
+        return Grant(kind, found, since and datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(expires, UTC))
 
-    def _sign(self, kind: Kind, found: str, expires: int) -> str:
+    def _sign(self, kind: Kind, found: str, since: float | None, expires: int) -> str:
         key = self.keys[-1]
-        return f"{_key_id(key)}.{_serializer(key).dumps([kind, found, expires])}"
+        return f"{_key_id(key)}.{_serializer(key).dumps([kind, found, since, expires])}"
 
     def _key(self, kid: str) -> str:
         for key in self.keys:

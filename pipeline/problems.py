@@ -57,6 +57,7 @@ KINDS = {
     "locked": Kind(423, "Somebody else is writing this; try again in a few seconds."),
     "too_many_requests": Kind(429, "Too many attempts; wait a little."),
     "quota_day": Kind(429, "You have uploaded as much as you may today."),
+    "quota_mails": Kind(429, "Your jobs have sent as many mails to others as they may today."),
     "quota_jobs": Kind(429, "As many of your jobs are unfinished as may be at a time."),
     "quota_minutes": Kind(429, "As much has been worked on for you as may be this month."),
     "too_many_uploads": Kind(429, "As many of your uploads are unfinished as may be; finish one or delete it."),

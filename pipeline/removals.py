@@ -35,9 +35,10 @@ def doom(session: Session, blobs: Iterable[str]) -> None:
 def named(session: Session, blobs: Iterable[str]) -> set[str]:
     """Those of `blobs` that an artifact or an upload stands on."""
     wanted = list(blobs)
-    found = select(ArtifactRow.blob).where(ArtifactRow.blob.in_(wanted))
     growing = select(UploadRow.blob).where(UploadRow.blob.in_(wanted), UploadRow.job_id.is_(None))
-    return {*session.scalars(found), *session.scalars(growing)}
+    found = select(ArtifactRow.blob).where(ArtifactRow.blob.in_(wanted))
+    # In this order: an upload that becomes a job in between is seen as the one or the other.
+    return {*session.scalars(growing), *session.scalars(found)}
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,9 @@ class Settings(BaseSettings):
         gt=0,
         description="Minutes of recordings that each user may have worked on a month (UTC); no limit if unset.",
     )
+    quota_day_mails: int | None = Field(
+        100, gt=0, description="Mails a day (UTC) that each user's jobs may send to others than that user."
+    )
     keep_original_days: int | None = Field(
         None, gt=0, description="After how many days the uploaded file of a finished job is removed; never if unset."
     )

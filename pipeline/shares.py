@@ -1,4 +1,4 @@
-"""Links that owners make: a row each, so that they can be listed, counted and revoked."""
+"""Links that owners make: a row each, so that they can be listed, counted and revoked. Those in mails have none."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +11,8 @@ from sqlalchemy.orm import Session
 
 from pipeline.catalog import ArtifactRow, JobRow, LinkRow
 from pipeline.database import now, transaction
+from pipeline.reuse import artifact
+from pipeline.work import Artifact
 
 MOST = 1000
 """Links that one job may have at a time."""
@@ -76,6 +78,23 @@ class Shares:
         mine = select(JobRow.id).where(JobRow.id == job_id, JobRow.owner == owner).scalar_subquery()
         with transaction(self.engine) as session:
             return _count(session, delete(LinkRow).where(LinkRow.id == share_id, LinkRow.job_id == mine)) == 1
+
+    def revoke_all(self, owner: str, job_id: str) -> bool:
+        """Those in mails too, whenever they were sent. False if the owner has no such job."""
+        with transaction(self.engine) as session:
+            if not _lock(session, owner, job_id):
+                return False
+            session.execute(delete(LinkRow).where(LinkRow.job_id == job_id))
+            session.execute(update(JobRow).where(JobRow.id == job_id).values(links_from=now()))
+            return True
+
+    def mailed(self, fid: str, signed_at: datetime) -> Artifact | None:
+        """The file of a link in a mail. None if there is none, or its job's links were revoked after `signed_at`."""
+        good = or_(JobRow.links_from.is_(None), JobRow.links_from <= signed_at)
+        linked = select(ArtifactRow).join(JobRow).where(ArtifactRow.id == fid, ArtifactRow.kind != "track", good)
+        with transaction(self.engine) as session:
+            row = session.scalar(linked)
+            return artifact(row) if row else None
 
     def find(self, share_id: str) -> Share | None:
         """For whoever holds the signed link."""

@@ -47,7 +47,8 @@ def fetch(
     meter = Meter(progress, time.monotonic() + limits.seconds)
     url = check(str(task.args["url"]))
     with Client(GuardedNetwork(guard, meter.beat, resolver), tls, limits.silence) as client:
-        original = _store(client, url, blobs, task.blob_id("original"), limits.size, meter)
+        size = min(limits.size, int(task.args.get("limit", limits.size)))
+        original = _store(client, url, blobs, task.blob_id("original"), size, meter)
     return Result([original], [NextTask("extract")])
 
 

@@ -1,20 +1,22 @@
 """What listeners hear, on a real gunicorn, while jobs change in the catalog behind it."""
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import jwt
 import pytest
 from sqlalchemy import Engine, select
 
+from dev.waiting import eventually
 from gateway.events import SETTLE, JobsOf
-from gateway.tests.conftest import World
+from gateway.tests.conftest import Auth, World
 from gateway.tests.exchanges import NOBODYS, TALK, assert_problem
 from gateway.tests.servers import Gunicorn
 from pipeline import database
@@ -28,6 +30,8 @@ class Behind:
     """A gunicorn, and the catalog that it shares with workers."""
 
     url: str
+    worker: int
+    """Its process."""
     catalog: Engine
     headers: dict[str, str]
 
@@ -52,12 +56,12 @@ class Behind:
 def behind(run: Callable[..., AbstractContextManager[Gunicorn]], world: World, tmp_path: Path) -> Iterator[Behind]:
     engine = database.connect(f"sqlite:///{tmp_path}/gunicorn.db")
     with run("--threads=2") as server:
-        yield Behind(server.url, engine, world.ada)
+        yield Behind(server.url, server.worker, engine, world.ada)
     engine.dispose()
 
 
 class Listener:
-    """A client of an event stream, reading in a thread of its own."""
+    """A client of an event stream."""
 
     def __init__(self, behind: Behind, path: str, last: str | None = None) -> None:
         headers = {**behind.headers, **({"Last-Event-ID": last} if last else {})}
@@ -181,29 +185,34 @@ def test_a_change_that_is_seen_late_is_told_all_the_same_and_none_twice(world: W
     assert [event.id[-1] for event in [*told, *late, *nothing]] == ["a", "b"]
 
 
-def test_a_poll_is_answered_when_the_job_has_ended(behind: Behind) -> None:
-    job_id = behind.upload()
-    answers: list[httpx.Response] = []
+def held(pid: int) -> int:
+    """Connections of clients that the process has open."""
+    links = [link.readlink() for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
+    return sum(str(link).startswith("socket:") for link in links)
 
-    def poll() -> None:
-        answers.append(httpx.get(f"{behind.url}/v1/jobs/{job_id}?wait=30", headers=behind.headers, timeout=40))
 
-    pollers = [threading.Thread(target=poll) for _ in range(4)]  # twice as many as the gateway has threads
-    for poller in pollers:
-        poller.start()
-    Tasks(behind.catalog).reject(behind.claim(job_id), "No sound.")
-    began = time.monotonic()
-    for poller in pollers:
-        poller.join()
-    assert time.monotonic() - began < 20
-    assert [answer.json()["state"] for answer in answers] == ["failed"] * 4
-    assert answers[0].headers["Content-Type"] == "application/json"
+def test_polls_are_answered_when_the_job_has_ended(behind: Behind) -> None:
+    job_id, before = behind.upload(), held(behind.worker)
+    url = f"{behind.url}/v1/jobs/{job_id}?wait=60"
+    with ThreadPoolExecutor(4) as pool:  # twice as many as the gateway has threads
+        answers = [pool.submit(httpx.get, url, headers=behind.headers, timeout=70) for _ in range(4)]
+        eventually(lambda: held(behind.worker) >= before + 4)
+        assert not any(answer.done() for answer in answers)
+        Tasks(behind.catalog).reject(behind.claim(job_id), "No sound.")
+        ended = [answer.result() for answer in answers]
+    assert [answer.json()["state"] for answer in ended] == ["failed"] * 4
+    assert ended[0].headers["Content-Type"] == "application/json"
 
 
 def test_a_poll_is_answered_when_its_time_is_up(behind: Behind) -> None:
     job_id = behind.upload()
-    answer = httpx.get(f"{behind.url}/v1/jobs/{job_id}?wait=0.3", headers=behind.headers)
-    assert (answer.status_code, answer.json()["state"]) == (200, "queued")
+    with ThreadPoolExecutor(1) as pool:
+        before = held(behind.worker)
+        poll = pool.submit(httpx.get, f"{behind.url}/v1/jobs/{job_id}?wait=2", headers=behind.headers)
+        eventually(lambda: held(behind.worker) > before)
+        Tasks(behind.catalog).renew(behind.claim(job_id), 40)
+        answer = poll.result()
+    assert (answer.status_code, answer.json()["state"]) == (200, "running"), "as it is at the end, not at the beginning"
     missing = httpx.get(f"{behind.url}/v1/jobs/{NOBODYS}?wait=0.3", headers=behind.headers)
     assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
 
@@ -213,10 +222,32 @@ def test_a_wait_that_cannot_be_is_refused(world: World, wait: str) -> None:
     assert_problem(world.get(f"/v1/jobs/{NOBODYS}?wait={wait}"), 422, "invalid")
 
 
-def test_the_result_of_a_task_of_another_job_is_no_news(behind: Behind, listen: Listen) -> None:
-    first, second = behind.upload("a.mp4"), behind.upload("b.mp4")
-    listener = listen(f"/v1/jobs/{first}/events")
-    listener.next()
-    Tasks(behind.catalog).finish(behind.claim(second), Result())
-    Tasks(behind.catalog).finish(behind.claim(first), Result())
-    assert listener.next()[2]["id"] == first
+def test_what_happens_to_another_job_is_no_news(world: World) -> None:
+    jobs, tasks = world.services.jobs, world.services.dispatcher.tasks
+    first, second = (
+        world.client.put(f"/v1/files/{name}", data=b"\x00" + name.encode(), headers=world.ada).json["id"]
+        for name in ("a.mp4", "b.mp4")
+    )
+    owner = world.services.tokens.check(world.ada["Authorization"].removeprefix("Bearer ")).owner
+    before = {job.id: job.changed_at for job in jobs.list(owner)[0]}
+    consumer = world.queue.consumer(["extract"])
+    claimed = [
+        tasks.claim(delivery.message.task_id, "w")
+        for delivery in (consumer.receive(1), consumer.receive(1))
+        if delivery
+    ]
+    (task,) = [task for task in claimed if task and task.job_id == second]
+    between = {job.id: job.changed_at for job in jobs.list(owner)[0]}
+    tasks.finish(task, Result())
+    after = {job.id: job.changed_at for job in jobs.list(owner)[0]}
+    assert before[first] < between[first] == after[first]
+    assert between[second] < after[second]
+
+
+def test_a_stream_ends_with_its_token(behind: Behind, auth_service: Auth, world: World) -> None:
+    claims = jwt.decode(world.ada["Authorization"].split()[1], options={"verify_signature": False})
+    key = auth_service.keys.signing
+    short = jwt.encode({**claims, "exp": int(time.time()) + 2}, key.private, "EdDSA", headers={"kid": key.id})
+    with httpx.stream("GET", f"{behind.url}/v1/events", headers={"Authorization": f"Bearer {short}"}) as answer:
+        assert answer.status_code == 200
+        assert b"data:" not in b"".join(answer.iter_raw())

@@ -15,8 +15,10 @@ from werkzeug.test import TestResponse
 from dev.waiting import eventually
 from gateway.multipart import OVERHEAD
 from gateway.tests.conftest import ADA, LIMIT, World
-from gateway.tests.exchanges import TALK, Unread, assert_problem, finish
+from gateway.tests.exchanges import TALK, Unread, a_file, assert_problem, finish
 from gateway.tests.servers import dial, read_all, serve
+from pipeline import database
+from pipeline.catalog import UsageRow
 
 
 def put(world: World, name: str = "talk.mp4", content: bytes = TALK, query: str = "", **headers: str) -> TestResponse:
@@ -110,30 +112,86 @@ def test_other_files_leave_nothing(
     assert world.is_untouched()
 
 
+def add_usage(world: World, **usage: Any) -> None:
+    """What Ada used before today's test."""
+    owner = world.services.tokens.check(world.ada["Authorization"].removeprefix("Bearer ")).owner
+    with database.transaction(world.services.catalog) as session:
+        session.add(UsageRow(owner=owner, **usage))
+
+
 @pytest.mark.parametrize(
-    ("limits", "status", "code", "used"),
+    ("quota", "limit", "status", "code", "used"),
     [
-        ({"stored_bytes": len(TALK) + 50_000}, 413, "quota_stored", len(TALK)),
-        ({"day_bytes": len(TALK) + 50_000}, 429, "quota_day", len(TALK)),
-        ({"jobs": 1}, 429, "quota_jobs", 1),
+        ("stored_bytes", len(TALK) + 50_000, 413, "quota_stored", len(TALK)),
+        ("day_bytes", len(TALK) + 50_000, 429, "quota_day", len(TALK)),
+        ("jobs", 1, 429, "quota_jobs", 1),
+        ("month_minutes", 3, 429, "quota_minutes", 3),
     ],
 )
-@pytest.mark.parametrize(("way", "length"), [("/v1/files/b.mp4", 60_000), ("/upload", 60_000 + OVERHEAD)])
+@pytest.mark.parametrize(
+    ("method", "way", "length"), [("PUT", "/v1/files/b.mp4", 60_000), ("POST", "/upload", 60_000 + OVERHEAD)]
+)
 def test_what_is_over_a_quota_is_refused_unread_with_the_figures(
-    world: World, limits: dict[str, int], status: int, code: str, used: int, way: str, length: int
+    world: World, quota: str, limit: int, status: int, code: str, used: int, method: str, way: str, length: int
 ) -> None:
-    narrow = world.changed(**{f"quota_{name}": limit for name, limit in limits.items()})
+    narrow = world.changed(**{f"quota_{quota}": limit})
     assert put(narrow).status_code == 202
-    answer = narrow.client.post(
-        way,
-        input_stream=Unread(bytes(length)),
-        headers=world.ada,
-        content_type="multipart/form-data; boundary=b",
-    )
+    add_usage(narrow, seconds=180.0)
+    body, form = Unread(bytes(length)), "multipart/form-data; boundary=b"
+    answer = narrow.client.open(way, method=method, input_stream=body, headers=world.ada, content_type=form)
     assert_problem(answer, status, code)
-    assert (answer.json["quota"], answer.json["used"]) == (next(iter(limits)), used)
-    assert answer.json["limit"] == next(iter(limits.values()))
+    assert (answer.json["quota"], answer.json["limit"], answer.json["used"]) == (quota, limit, used)
+    assert ("Retry-After" in answer.headers) == (status == 429)
     assert len(world.job_ids()) == 1
+
+
+@pytest.mark.parametrize("way", ["/v1/jobs", "/v1/jobs/{id}/retry"])
+def test_other_ways_keep_to_the_quotas_too(world: World, way: str) -> None:
+    job_id = put(world).json["id"]
+    world.client.post(f"/v1/jobs/{job_id}/cancel", headers=world.ada)
+    put(world, content=b"\x00" + TALK)
+    answer = world.changed(quota_jobs=1).client.post(
+        way.format(id=job_id), json={"url": "https://media.example.org/a.mp4"}, headers=world.ada
+    )
+    assert_problem(answer, 429, "quota_jobs")
+
+
+def test_what_is_fetched_may_have_what_room_is_left(world: World) -> None:
+    narrow = world.changed(quota_stored_bytes=250_000)
+    put(narrow)
+    narrow.client.post("/v1/jobs", json={"url": "https://media.example.org/a.mp4"}, headers=world.ada)
+    delivery = world.queue.consumer(["fetch"]).receive(1)
+    assert delivery
+    task = world.services.dispatcher.tasks.claim(delivery.message.task_id, "a worker")
+    assert task
+    assert task.args["limit"] == 250_000 - len(TALK)
+
+
+@pytest.mark.parametrize("way", ["query", "form"])
+def test_mails_to_others_are_limited_by_the_day(world: World, way: str) -> None:
+    narrow, others = world.changed(quota_day_mails=3), "bob@example.org,carl@example.org"
+    assert put(narrow, query=f"?notify={others},{ADA}").status_code == 202
+    if way == "query":
+        body = Unread(bytes(9))
+        answer = narrow.client.put(f"/v1/files/b.mp4?notify={others}", input_stream=body, headers=world.ada)
+    else:
+        data = {"file": a_file(content=b"\x00" + TALK), "notify": others}
+        answer = narrow.client.post("/upload", data=data, headers=world.ada)
+    assert_problem(answer, 429, "quota_mails")
+    assert (answer.json["limit"], answer.json["used"], answer.json["asked"]) == (3, 2, 2)
+    eventually(lambda: len(list(world.services.blobs.list())) == 1)
+    assert len(world.job_ids()) == 1
+
+
+def test_room_is_asked_for_what_comes_and_what_is_to_stay_free(world: World) -> None:
+    free = world.services.blobs.free()
+    assert free
+    near = world.changed(free_bytes=free - 10 * 2**20, upload_limit=2**40)
+    assert put(near).status_code == 202
+    with serve(near.app) as url, dial(url) as connection:
+        connection.sendall(head(world, f"Content-Length: {2**30}", "Expect: 100-continue"))
+        connection.shutdown(socket.SHUT_WR)
+        assert b"507" in read_all(connection)
 
 
 def test_a_store_without_room_refuses_unread(world: World) -> None:
@@ -249,7 +307,7 @@ def test_an_address_becomes_a_job_that_fetches_it(world: World) -> None:
     assert delivery
     task = world.services.dispatcher.tasks.claim(delivery.message.task_id, "a worker")
     assert task
-    assert task.args == {"url": "https://media.example.org/talk.mp4"}
+    assert task.args == {"url": "https://media.example.org/talk.mp4", "limit": LIMIT}
 
 
 @pytest.mark.parametrize(

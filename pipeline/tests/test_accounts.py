@@ -1,17 +1,21 @@
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
+from threading import Barrier, Event
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select, update
 
+from dev.waiting import eventually
 from pipeline.__main__ import main
 from pipeline.accounts import Accounts, Limits, QuotaExceeded, Use
 from pipeline.blobs.directory import DirectoryBlobs
-from pipeline.catalog import UsageRow
+from pipeline.catalog import ReservationRow, UploadRow, UsageRow
 from pipeline.database import now, transaction
 from pipeline.jobs import Jobs
 from pipeline.tests.makers import OWNER, a_recording, work_through
+from pipeline.uploads import Uploads
 
 STRANGER = "b" * 32
 INSTANT = timedelta(microseconds=1)
@@ -50,7 +54,7 @@ def test_who_may_come_is_told_how_many_bytes_fit(catalog: Engine, store: Directo
 
 def test_a_new_user_has_used_nothing(catalog: Engine, store: DirectoryBlobs) -> None:
     a_recording(catalog, store, owner=STRANGER)
-    assert Accounts(catalog).use(OWNER) == Use(0, 0, 0, 0)
+    assert Accounts(catalog).use(OWNER) == Use(0, 0, 0, 0, 0)
 
 
 def test_what_is_kept_is_limited_and_deleting_makes_room(catalog: Engine, store: DirectoryBlobs) -> None:
@@ -146,6 +150,66 @@ def test_a_users_own_limits_go_before_the_installations(catalog: Engine) -> None
     assert accounts.limits(STRANGER) == Limits(stored_bytes=10, jobs=5)
 
 
+def test_of_uploads_at_the_same_time_each_finds_the_others(catalog: Engine) -> None:
+    accounts = Accounts(catalog, Limits(stored_bytes=10))
+    together, over = Barrier(6, timeout=20), Event()
+
+    def come(_number: int) -> bool:
+        together.wait()
+        try:
+            with accounts.admitted(OWNER, 4, 100):
+                over.wait(2)
+                return True
+        except QuotaExceeded:
+            return False
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = [pool.submit(come, number) for number in range(6)]
+        eventually(lambda: sum(answer.done() for answer in answers) == 4)
+        over.set()
+    assert sum(answer.result() for answer in answers) == 2
+    assert accounts.admit(OWNER, 10) == 10, "what has come or gone holds no room"
+
+
+def test_an_upload_that_does_not_say_how_long_it_is_takes_what_there_is(catalog: Engine) -> None:
+    accounts = Accounts(catalog, Limits(stored_bytes=10, jobs=2))
+    with accounts.admitted(OWNER, None, 7) as room:
+        assert (room, accounts.admit(OWNER, 0)) == (10, 3)
+        with accounts.admitted(OWNER, 1, 7), pytest.raises(QuotaExceeded, match="jobs"):
+            accounts.admit(OWNER, 1)
+
+
+def test_the_room_of_an_upload_whose_gateway_died_is_given_back(catalog: Engine) -> None:
+    accounts = Accounts(catalog, Limits(stored_bytes=10))
+    with transaction(catalog) as session:
+        session.add(ReservationRow(id="1" * 32, owner=OWNER, bytes=9, until=now() - timedelta(seconds=1)))
+    with accounts.admitted(OWNER, 10, 100), transaction(catalog) as session:
+        assert [row.bytes for row in session.scalars(select(ReservationRow))] == [10]
+
+
+def test_an_upload_that_nobody_ends_gives_its_room_back(catalog: Engine) -> None:
+    accounts = Accounts(catalog, Limits(stored_bytes=10, jobs=1))
+    uploads = Uploads(catalog, hours=1)
+    upload = uploads.create(OWNER, 9, "")
+    assert refused(catalog, 2, stored_bytes=10).used == 9
+    assert refused(catalog, 1, jobs=1).used == 1
+    with transaction(catalog) as session:
+        session.execute(update(UploadRow).where(UploadRow.id == upload.id).values(expires_at=now()))
+    assert accounts.admit(OWNER, 10) == 10
+
+
+def test_mails_to_others_are_counted_by_the_day(catalog: Engine) -> None:
+    accounts = Accounts(catalog, Limits(day_mails=3))
+    with transaction(catalog) as session:
+        session.add(UsageRow(owner=OWNER, mails=2))
+        session.add(UsageRow(owner=OWNER, at=today() - timedelta(seconds=1), mails=50))
+    accounts.admit_mails(OWNER, 1)
+    accounts.admit_mails(OWNER, 0)
+    with pytest.raises(QuotaExceeded) as refusal:
+        accounts.admit_mails(OWNER, 2)
+    assert (refusal.value.quota, refusal.value.limit, refusal.value.used, refusal.value.asked) == ("day_mails", 3, 2, 2)
+
+
 def limits(catalog: Engine, *arguments: str) -> Result:
     environment = {
         "SPOOL_DATABASE_URL": catalog.url.render_as_string(hide_password=False),
@@ -164,6 +228,7 @@ def test_the_command_shows_and_changes_limits(catalog: Engine, store: DirectoryB
         ["month-minutes", "no limit, used 0"],
         ["keep-original-days", "no limit"],
         ["keep-result-days", "no limit"],
+        ["day-mails", "100, used 0"],
     ]
     limits(catalog, OWNER, "--stored-bytes", "1000", "--jobs", "0", "--keep-result-days", "9")
     assert Accounts(catalog).limits(OWNER) == Limits(stored_bytes=1000, jobs=0, keep_result_days=9)

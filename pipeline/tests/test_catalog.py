@@ -35,7 +35,7 @@ def test_migrations_lead_to_the_tables_on_mysql(new_database: Callable[[], str])
     assert differences(new_database()) == []
 
 
-BEFORE = {
+BEFORE: dict[str, dict[str, Any]] = {
     "jobs": {
         "id": "j", "owner": "o", "title": "t", "state": "done", "notify": "ada@example.org", "options": "{}",
         "created_at": "2026-01-02 03:04:05", "finished_at": "2026-01-02 03:05:05",
@@ -64,7 +64,7 @@ def at_first_revision(url: str) -> Engine:
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
         for table, row in BEFORE.items():
-            connection.execute(insert(table_of(table, *map(column, row))), row)
+            connection.execute(insert(table_of(table, *[column(name) for name in row])).values(row))
         connection.commit()
     return engine
 

@@ -12,7 +12,7 @@ from pymongo.collection import Collection
 
 from dev.services.mongo import Mongo
 from pipeline.blobs import CHUNK, BlobStore, Growing
-from pipeline.blobs.gridfs import GridFSBlobs
+from pipeline.blobs.gridfs import GridFSBlobs, _free
 from pipeline.errors import Busy, Full
 from pipeline.tests.stores import BATCH, get, grow, just_before, put, some
 
@@ -234,3 +234,16 @@ def test_a_full_server_is_said_to_be_full(tmp_path: Path) -> None:
                 put(blobs, "b", b"3")
     finally:
         server.discard()
+
+
+@pytest.mark.parametrize(
+    ("stats", "free"),
+    [
+        ({"fsTotalSize": 1000.0, "fsUsedSize": 400.0}, 600),
+        ({"fsTotalSize": 9, "fsUsedSize": 9}, 0),
+        ({"ok": 1.0}, None),
+    ],
+)
+def test_room_is_what_the_servers_disk_has_left(stats: dict[str, float], free: int | None) -> None:
+    """https://www.mongodb.com/docs/manual/reference/command/dbStats/ ; the tests' server does not tell."""
+    assert _free(stats) == free

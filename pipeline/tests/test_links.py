@@ -5,7 +5,7 @@ import pytest
 from itsdangerous import URLSafeSerializer
 
 from pipeline.database import now
-from pipeline.links import BadLink, ExpiredLink, Grant, Links
+from pipeline.links import SALT, BadLink, ExpiredLink, Grant, Links
 
 FID, ROW = "f" * 32, "1" * 32
 OLD, NEW = "o" * 32, "n" * 32
@@ -20,8 +20,10 @@ def test_a_link_opens_what_it_was_made_for() -> None:
     links = Links([NEW], 60)
     grant = links.open(links.sign(FID))
     assert (grant.kind, grant.id) == ("file", FID)
+    assert grant.signed_at
+    assert timedelta(0) <= now() - grant.signed_at < timedelta(seconds=10)
     assert 50 < (grant.expires_at - now()).total_seconds() <= 60
-    assert links.open(links.sign_row(ROW, LATER)) == Grant("row", ROW, LATER)
+    assert links.open(links.sign_row(ROW, LATER)) == Grant("row", ROW, None, LATER)
 
 
 def test_the_newest_key_signs_and_says_which_it_is() -> None:
@@ -72,4 +74,12 @@ def test_a_link_expires() -> None:
 def test_a_link_holds_nothing_but_what_it_opens_and_until_when() -> None:
     token = Links([NEW], 60).sign_row(ROW, LATER)
     payload = token[len(key_id(NEW)) + 1 :].rpartition(".")[0]
-    assert URLSafeSerializer("").load_payload(payload.encode()) == ["row", ROW, int(LATER.timestamp())]
+    assert URLSafeSerializer("").load_payload(payload.encode()) == ["row", ROW, None, int(LATER.timestamp())]
+
+
+def test_what_is_signed_in_another_form_is_refused() -> None:
+    signed = URLSafeSerializer(
+        NEW, salt=SALT, signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256}
+    )
+    with pytest.raises(BadLink):
+        Links([NEW], 60).open(f"{key_id(NEW)}.{signed.dumps(['file', FID, int(LATER.timestamp())])}")

@@ -7,7 +7,7 @@ from threading import Thread
 import pytest
 from sqlalchemy import Engine
 
-from pipeline.accounts import Limits
+from pipeline.accounts import Accounts, Limits
 from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.catalog import JobRow
 from pipeline.database import transaction
@@ -156,8 +156,10 @@ def test_what_was_fetched_is_done_at_once_too(
     catalog: Engine, store: DirectoryBlobs, remove: Callable[[], int]
 ) -> None:
     work_through(catalog, store, a_recording(catalog, store, transcribe=False))
+    before = Accounts(catalog).use(OWNER).day_bytes
     job = fetched(catalog, store, b"a talk", transcribe=False)
     assert (job.state, job.reused, names(job)) == ("done", True, ["fetched.mp3", "fetched.mp4"])
+    assert Accounts(catalog).use(OWNER).day_bytes == before + len(b"a talk")
     assert remove() == 1
     assert stored_blobs(store) == named_blobs(catalog)
     assert Tasks(catalog).unpublished(0) == []

@@ -117,6 +117,29 @@ def test_a_job_has_so_many_links_at_a_time(catalog: Engine, monkeypatch: pytest.
     a_share(catalog, job.id)
 
 
+def test_all_links_of_a_job_are_revoked_at_once_and_those_in_mails_too(catalog: Engine) -> None:
+    shares, (job, _), (other, _) = Shares(catalog), a_job(catalog), a_job(catalog)
+    (mailed,), (kept,) = job.artifacts, other.artifacts
+    first, stays = a_share(catalog, job.id), a_share(catalog, other.id)
+    before = now()
+    assert shares.mailed(mailed.id, before) == mailed
+    assert shares.revoke_all(OWNER, job.id)
+    assert shares.find(first.id) is None
+    assert shares.mailed(mailed.id, before) is None
+    assert shares.mailed(mailed.id, now()) == mailed
+    assert (shares.find(stays.id), shares.mailed(kept.id, before)) == (stays, kept)
+    again = a_share(catalog, job.id)
+    assert shares.revoke_all(STRANGER, job.id) is False
+    assert shares.find(again.id) == again
+
+
+def test_what_only_workers_see_is_not_mailed(catalog: Engine) -> None:
+    job, _ = a_job(catalog)
+    with transaction(catalog) as session:
+        session.add(artifact_row(job.id, an_artifact("track.mka", "track"), id="t" * 32))
+    assert Shares(catalog).mailed("t" * 32, now()) is None
+
+
 def test_expired_links_are_not_listed_and_go_in_small_steps(catalog: Engine) -> None:
     job, _ = a_job(catalog)
     kept = a_share(catalog, job.id)
