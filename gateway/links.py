@@ -20,8 +20,8 @@ api = routes("links", [404, 410, 412, 416, 503])
 def open_link(path: models.LinkPath) -> Response:
     """To one file: the file. To a job: what files it has."""
     grant = _grant(path.token)
-    if grant.kind == "file":
-        return send(services().jobs.linked_artifact(grant.id))
+    if grant.signed_at is not None:
+        return send(services().shares.mailed(grant.id, grant.signed_at))
     share = _share(grant)
     if share.artifact_id is not None:
         return counted(share, send(services().jobs.artifact(share.owner, share.artifact_id), whole=_is_whole(share)))

@@ -33,6 +33,14 @@ def list_links(path: models.JobPath) -> dict[str, Any]:
     return models.LinkList(items=[_link(share) for share in shares]).model_dump(mode="json")
 
 
+@api.delete("/v1/jobs/<id>/links", summary="Revoke all links to a job", responses={204: None})
+def revoke_links(path: models.JobPath) -> tuple[str, int]:
+    """Those in mails too, whenever they were sent."""
+    if not services().shares.revoke_all(identity().owner, path.id):
+        raise Problem("not_found")
+    return "", 204
+
+
 @api.delete("/v1/jobs/<id>/links/<link>", summary="Revoke a link", responses={204: None})
 def revoke_link(path: models.JobLinkPath) -> tuple[str, int]:
     """What is being downloaded by it comes to its end."""

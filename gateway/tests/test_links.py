@@ -176,10 +176,26 @@ def test_an_owner_sees_all_links_and_revokes_one(world: World, job: dict[str, An
         assert_problem(world.client.delete(f"{path}/{link}", headers=world.ada), 404, "not_found")
 
 
+def test_an_owner_revokes_all_links_and_those_in_mails_that_were_sent(
+    world: World, job: dict[str, Any], make: Any, ask: Ask
+) -> None:
+    def mailed() -> str:
+        return f"/v1/links/{world.services.links.sign(job['artifacts'][0]['fid'])}"
+
+    path, gone = f"/v1/jobs/{job['id']}/links", [make()["url"], make(artifact="talk.mp3")["url"], mailed()]
+    assert [ask(url).status_code for url in gone] == [200] * 3
+    answer = world.client.delete(path, headers=world.ada)
+    assert (answer.status_code, answer.data) == (204, b"")
+    for url in gone:
+        assert_problem(ask(url), 404, "not_found")
+    assert world.get(path).json == {"items": []}
+    assert [ask(url).status_code for url in (make()["url"], mailed())] == [200] * 2
+
+
 def test_links_of_others_are_neither_made_seen_nor_revoked(world: World, job: dict[str, Any], make: Any) -> None:
     link = make()
     path = f"/v1/jobs/{job['id']}/links"
-    for method, target in (("POST", path), ("GET", path), ("DELETE", f"{path}/{link['id']}")):
+    for method, target in (("POST", path), ("GET", path), ("DELETE", path), ("DELETE", f"{path}/{link['id']}")):
         body = {"json": {}} if method == "POST" else {}
         assert_problem(world.client.open(target, method=method, headers=world.bob, **body), 404, "not_found")
         assert_problem(world.client.open(target, method=method, **body), 401, "unauthorized")
