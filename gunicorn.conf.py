@@ -25,6 +25,12 @@ with suppress(AttributeError):  # only in the GNU C library
 _STALL_SECONDS = Settings.load().stall_seconds
 
 
+def pre_request(worker: Any, request: Any) -> None:
+    """Leaves "100 Continue" to an app that says so itself, as soon as it wants the body; gunicorn would always say it."""
+    if getattr(getattr(worker.wsgi, "wsgi_app", None), "continues", False):
+        request._expected_100_continue = False
+
+
 def when_ready(server: Any) -> None:
     """Limits how long a thread waits for bytes from, or room at, a client; gthread has no limit of its own.
 

@@ -20,7 +20,7 @@ from pymongo import MongoClient
 from bench import sites
 from bench.figures import Figure, ratio
 from bench.sites import Servers
-from dev.embedded import served
+from dev.serving import served
 from pipeline.blobs import CHUNK
 from tests.client import Client
 from tests.processes import free_port, python, wait_for

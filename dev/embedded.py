@@ -9,33 +9,18 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
 
-import structlog
-from cheroot import wsgi
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import Engine
 
 from dev import kept, services_of
+from dev.serving import HOST, served
 from pipeline import janitor, migrate, wiring
 from pipeline.blobs import BlobStore
 from pipeline.dispatch import Dispatcher
 from pipeline.removals import Removals
 from pipeline.settings import Settings
-
-HOST = "127.0.0.1"
-THREADS = 48
-"""Each takes a connection, also one that says nothing for IDLE_SECONDS."""
-
-IDLE_SECONDS = 30
-"""How long a connection may say nothing: a client that vanished must not keep a thread."""
-QUEUE = 128
-"""Connections that may wait to be accepted; more than these are late by a second, when the client's system tries again."""
-UNREAD_BYTES = 1_000_000
-"""What is left of a body after an answer is read and thrown away up to this much, so that the connection can be used again."""
-
-log = structlog.get_logger()
 
 
 class EmbeddedSettings(BaseSettings):
@@ -128,52 +113,6 @@ def _settings(folder: Path, url: str, given: Settings) -> Settings:
             "public_url": given.public_url or url,
         }
     )
-
-
-class _Gateway(wsgi.Gateway_10):
-    """Closes a connection whose request was answered before its body was read; cheroot would read all of it into memory.
-
-    The app gets the client's socket too, as gunicorn gives it.
-    """
-
-    def get_environ(self) -> dict[str, Any]:
-        return {**super().get_environ(), "cheroot.socket": self.req.conn.socket}
-
-    def start_response(
-        self, status: str, headers: list[tuple[str, str]], exc_info: Any = None
-    ) -> Callable[[bytes], None]:
-        if getattr(self.req.rfile, "remaining", 0) > UNREAD_BYTES:
-            self.req.close_connection = True
-        write: Callable[[bytes], None] = super().start_response(status, headers, exc_info)
-        return write
-
-
-@contextmanager
-def served(name: str, app: Any, port: int = 0) -> Iterator[str]:
-    """Serves `app` on `port`, or any free one, and gives its address."""
-    server = wsgi.Server(
-        (HOST, port), app, numthreads=THREADS, server_name=name, timeout=IDLE_SECONDS, shutdown_timeout=5
-    )
-    server.gateway = _Gateway
-    server.request_queue_size = QUEUE
-    server.error_log = partial(_log_error, name)
-    try:
-        server.prepare()
-    except OSError:
-        raise SystemExit(
-            f"Port {port} cannot be used; another program may listen there. Choose one: SPOOL_PORT=..."
-        ) from None
-    thread = Thread(target=server.serve, name=name, daemon=True)
-    thread.start()
-    try:
-        yield f"http://{HOST}:{server.bind_addr[1]}"
-    finally:
-        server.stop()
-        thread.join(10)
-
-
-def _log_error(name: str, message: str = "", level: int = 20, traceback: bool = False) -> None:
-    log.log(level, message, server=name, exc_info=traceback)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from werkzeug.wrappers import Response
 
 from gateway import account, api, downloads, events, intake, jobs, links, login, shares, tus, uploads
+from gateway.expectation import Expectation
 from gateway.services import NAME, Services
 from pipeline import database, problems, web
 from pipeline.problems import Problem
@@ -39,6 +40,7 @@ def create_app(services: Services) -> OpenAPI:
     for module in (login, account, uploads, tus, jobs, events, downloads, shares, links):
         app.register_api(module.api)
     app.add_url_rule("/v1/docs", "docs", app.view_functions["swagger.swagger"])
+    app.wsgi_app = Expectation(app.wsgi_app, services.hub)  # type: ignore[method-assign]
     app.add_url_rule("/", "home", lambda: redirect("/v1/docs"))
     return app
 

@@ -20,6 +20,11 @@ SERVERS = ("gunicorn.socket", "cheroot.socket")
 log = structlog.get_logger()
 
 
+def socket_of(environ: Mapping[str, Any]) -> Any:
+    """The client's socket, which may be of TLS; None if the server does not say."""
+    return next((environ[name] for name in SERVERS if name in environ), None)
+
+
 def take(environ: Mapping[str, Any]) -> socket.socket | None:
     """Takes the client's connection from the server for good. None if there is none to take: TLS, HTTP/2, other servers.
 
@@ -27,7 +32,7 @@ def take(environ: Mapping[str, Any]) -> socket.socket | None:
     still writes, shuts down or closes reaches nobody, and it believes that the client has left (EPIPE). Raises
     `Unavailable` if there are no descriptors left.
     """
-    served = next((environ[name] for name in SERVERS if name in environ), None)
+    served = socket_of(environ)
     if type(served) is not socket.socket or not environ["SERVER_PROTOCOL"].startswith("HTTP/1."):
         return None
     try:

@@ -127,9 +127,10 @@ class Hub:
         if self.full:
             detail = "Too many clients are listening here; try again soon."
             raise Problem("unavailable", detail, headers={"Retry-After": str(RETRY_AFTER)})
-        return Held(lambda client, headers: self._hold(talk(client, headers)), here)
+        return Held(lambda client, headers: self.hold(talk(client, headers)), here)
 
-    def _hold(self, talk: Coroutine[Any, Any, None]) -> None:
+    def hold(self, talk: Coroutine[Any, Any, None]) -> None:
+        """Runs `talk`, which has a connection of its own and ends by itself, in the hub's thread."""
         with self._lock:
             held = asyncio.run_coroutine_threadsafe(talk, self._running())
         self._held.add(held)

@@ -61,7 +61,7 @@ def request(path: Path, query: str = "", headers: str = "", route: str = "events
 
 EMBEDDED = """
 import sys
-from dev.embedded import served
+from dev.serving import served
 from gateway.tests.listening import app
 with served("listening", app) as url:
     print("Listening at:", url, flush=True)
@@ -318,6 +318,7 @@ def test_who_comes_when_the_hub_is_full_is_told_so(server: Server, path: Path) -
         answer = httpx.get(f"{server.url}/events", params={"path": str(path)})
         assert answer.status_code == 503
         assert int(answer.headers["Retry-After"]) > 0
+    eventually(lambda: server.descriptors < LIMIT)
 
 
 def test_head_starts_nothing(server: Server, path: Path) -> None:

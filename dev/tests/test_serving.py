@@ -2,7 +2,7 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from dev.embedded import served
+from dev.serving import served
 
 
 def refuse(_environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
