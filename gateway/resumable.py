@@ -11,6 +11,7 @@ from gateway.hashes import Running
 from gateway.services import services
 from gateway.tus_headers import Checksum, read_metadata
 from pipeline.blobs import CHUNK, Growing
+from pipeline.errors import Unavailable
 from pipeline.problems import Problem
 from pipeline.sniff import HEAD, plainly_not_media
 from pipeline.uploads import Held, Upload
@@ -24,16 +25,16 @@ STEP_BYTES, STEP_SECONDS = 8 * 1024 * 1024, 3.0
 class _Arrival:
     """Bytes on their way to the end of an upload. Methods raise `Problem`, `Busy`, `Unavailable`."""
 
-    def __init__(self, held: Held, target: Growing, checksum: Checksum | None) -> None:
-        self._held, self._target, self._checksum = held, target, checksum
-        self._end = end_of(held.upload)
-        self._running = services().hashes.get(held.upload.id)
+    def __init__(self, held: Held, target: Growing, checksum: Checksum | None, end: int) -> None:
+        self._held, self._target, self._checksum, self._end = held, target, checksum, end
+        # Parts are hashed once, when they are joined.
+        self._running = None if held.upload.partial else services().hashes.get(held.upload.id)
         self._saved, self._saved_at = target.bytes, time.monotonic()
 
     def write(self, data: bytes) -> None:
         if self._target.bytes + len(data) > self._end:
             raise Problem("too_large", limit=self._end)
-        if self._running.bytes == self._target.bytes:
+        if self._running and self._running.bytes == self._target.bytes:
             self._running.add(data)
         self._target.write(data)
         if self._checksum:
@@ -55,7 +56,8 @@ class _Arrival:
     def _save(self) -> None:
         self._target.sync()
         self._held.advance(self._target.bytes)
-        services().hashes.keep(self._held.upload.id, self._running)
+        if self._running:
+            services().hashes.keep(self._held.upload.id, self._running)
         self._saved, self._saved_at = self._target.bytes, time.monotonic()
 
 
@@ -64,16 +66,16 @@ def end_of(upload: Upload) -> int:
     return services().settings.upload_limit if upload.length is None else upload.length
 
 
-def append(held: Held, body: IO[bytes], checksum: Checksum | None) -> None:
-    """Adds `body` to the upload. If the client goes away, or the gateway dies, what came before stays.
+def append(held: Held, body: IO[bytes], checksum: Checksum | None, end: int) -> None:
+    """Adds `body` to the upload, up to `end` bytes of it. If the client goes away, or the gateway dies, what came before stays.
 
-    Raises `Problem` if it is too long or not what `checksum` says, `Busy`, `Unavailable`, and what reading raises.
+    Raises `Problem` if there are more or they are not what `checksum` says, `Busy`, `Unavailable`, and what reading raises.
     """
     with (
         suppress(FileExistsError),  # nothing is lacking: it was whole when a gateway died
         services().blobs.extend(held.upload.blob, held.upload.offset) as target,
     ):
-        arrival = _Arrival(held, target, checksum)
+        arrival = _Arrival(held, target, checksum, end)
         for piece in _pieces(body, arrival):
             arrival.write(piece)
         arrival.end()
@@ -94,15 +96,24 @@ def _pieces(body: IO[bytes], arrival: _Arrival) -> Iterator[bytes]:
 def join(held: Held) -> Upload:
     """Puts the parts of a final upload one behind the other and makes a job of them, unless that was done.
 
-    Raises `Problem` if they are too much, or no recording; `Busy`, `Unavailable`.
+    Raises `Problem` if they are too much, for the store too, or no recording; `Busy`, `Unavailable`.
     """
-    final, limit = held.upload, services().settings.upload_limit
-    if (final.length or 0) > limit:
-        services().uploads.forget(final.owner, [final.id])
-        raise Problem("too_large", limit=limit, asked=final.length)
-    if not final.whole:
+    if not held.upload.whole:
+        _ask_for_room(held.upload)
         _copy_parts(held)
     return complete(held)
+
+
+def _ask_for_room(final: Upload) -> None:
+    """Where there is none, only the parts stay."""
+    length, limit = final.length or 0, services().settings.upload_limit
+    try:
+        if length > limit:
+            raise Problem("too_large", limit=limit, asked=length)
+        intake.check_room(length)
+    except Problem:
+        services().uploads.forget(final.owner, [final.id])
+        raise
 
 
 def _copy_parts(held: Held) -> None:
@@ -157,6 +168,14 @@ def remove(held: Held) -> None:
     held.delete()
     services().hashes.drop(held.upload.id)
     services().remove_soon()
+
+
+def abandon(upload: Upload) -> None:
+    """Removes an upload that its client cannot know of; what cannot be removed now expires."""
+    with suppress(Unavailable):
+        services().uploads.forget(upload.owner, [upload.id])
+        services().hashes.drop(upload.id)
+        services().remove_soon()
 
 
 def _sha256(held: Held) -> str:

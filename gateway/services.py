@@ -11,6 +11,7 @@ from gateway.auth_client import AuthClient
 from gateway.hashes import Hashes
 from gateway.listeners import Hub
 from gateway.tokens import Tokens
+from gateway.writers import Writers
 from pipeline import links
 from pipeline.accounts import Accounts, defaults
 from pipeline.blobs import BlobStore
@@ -53,6 +54,10 @@ class Services:
     @cached_property
     def hashes(self) -> Hashes:
         return Hashes()
+
+    @cached_property
+    def writers(self) -> Writers:
+        return Writers()
 
     @cached_property
     def links(self) -> Links:

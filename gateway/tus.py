@@ -1,7 +1,7 @@
 """Resumable uploads by tus 1.0 (https://tus.io/protocols/resumable-upload), for its unmodified clients."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from flask import Response, request
@@ -37,6 +37,9 @@ EXPOSED = (
     *(f"Upload-{name}" for name in ("Offset", "Length", "Defer-Length", "Metadata", "Concat", "Expires")),
 )
 """What a page in a browser has to be allowed to read."""
+
+SAVING_SECONDS = 2.0
+"""How long a request waits for another, whose client has gone silent, to save what came from it."""
 
 _BYTES = "application/offset+octet-stream"
 _BODY: dict[str, Any] = {"requestBody": {"content": {_BYTES: described.BODY["content"]["application/octet-stream"]}}}
@@ -80,15 +83,8 @@ def create_upload(header: Creation) -> Response:
     if length == 0:
         raise Problem("file_empty")
     checksum, brings = _checksum(header), _brings_bytes()
-    intake.admit(length)
-    try:
-        upload = services().uploads.create(identity().owner, length, header.metadata or "", header.concat)
-    except TooMany:
-        raise Problem("too_many_uploads") from None
-    if brings:
-        with _locked(upload.id) as held:
-            upload = _append(held, checksum)
-    return _created(upload)
+    upload = _create(length, header)
+    return _created(_begin(upload, checksum) if brings else upload)
 
 
 @api.get(
@@ -99,6 +95,7 @@ def create_upload(header: Creation) -> Response:
 )
 def get_upload(path: models.JobPath, header: Headers) -> Response:  # noqa: ARG001
     """For clients of tus by HEAD; the answer is the same."""
+    _interrupt_silent(path.id)
     upload = _found(path.id)
     if upload.whole and not upload.partial and not upload.job_id:  # a gateway died
         with suppress(Busy), _locked(upload.id) as held:
@@ -191,6 +188,24 @@ def _brings_bytes() -> bool:
     return True
 
 
+def _create(length: int | None, header: Creation) -> Upload:
+    try:
+        with intake.admitted(length or 0):
+            return services().uploads.create(identity().owner, length, header.metadata or "", header.concat)
+    except TooMany:
+        raise Problem("too_many_uploads") from None
+
+
+def _begin(upload: Upload, checksum: Checksum | None) -> Upload:
+    """Adds the first bytes. If that fails the client is not told where the upload is, so that nothing of it stays."""
+    try:
+        with _locked(upload.id) as held:
+            return _append(held, checksum)
+    except BaseException:
+        resumable.abandon(upload)
+        raise
+
+
 def _join(parts: Sequence[str], metadata: str) -> Upload:
     read_metadata(metadata)
     try:
@@ -206,12 +221,21 @@ def _join(parts: Sequence[str], metadata: str) -> Upload:
 @contextmanager
 def _locked(upload_id: str) -> Iterator[Held]:
     """Raises `Problem`, and `Busy` if somebody else is at it."""
+    _interrupt_silent(upload_id)
     try:
-        with services().uploads.locked(identity().owner, upload_id) as held:
+        with ExitStack() as last, services().uploads.locked(identity().owner, upload_id) as held:
             _check_alive(held.upload)
+            last.enter_context(services().writers.writing(upload_id, request.environ))  # ends when the lock is free
             yield held
     except Missing:
         raise Problem("not_found") from None
+
+
+def _interrupt_silent(upload_id: str) -> None:
+    """Who writes the upload here without having saved anything for as long as a lock lasts saves what came, and leaves."""
+    writer = services().writers.find(upload_id)
+    if writer and services().uploads.lapsed(identity().owner, upload_id):
+        writer.interrupt(SAVING_SECONDS)
 
 
 def _found(upload_id: str) -> Upload:
@@ -248,10 +272,12 @@ def _append(held: Held, checksum: Checksum | None) -> Upload:
     if upload.offset + (coming or 0) > end:
         raise Problem("too_large", limit=end, asked=coming)
     if upload.length is None and coming != 0:
-        intake.admit(coming)
+        end = min(end, upload.offset + intake.admit(coming))
     request.max_content_length = end - upload.offset + 1
     if not upload.job_id:
-        resumable.append(held, request.stream, checksum)
+        resumable.append(held, request.stream, checksum, end)
+    if held.upload.offset < upload.offset + (coming or 0):  # not every server says that the client has gone
+        raise Problem("malformed", "The body ends too early.")
     return resumable.complete(held)
 
 

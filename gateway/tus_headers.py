@@ -16,6 +16,7 @@ from pipeline.problems import Problem
 
 PATH = "/v1/uploads"
 ALGORITHMS = ("sha1", "sha256", "md5")
+_KNOWN = {"filename", "name", *Options.model_fields}
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _PART = re.compile(rf"{PATH}/({ID[1:-1]})")
 
@@ -72,18 +73,26 @@ def length_of(header: Creation) -> int | None:
 
 
 def read_metadata(field: str | None) -> tuple[str, Options]:
-    """What the file is called, and what is wanted of it. Raises `Problem`."""
+    """What the file is called, and what is wanted of it; other names may stand beside, with any bytes. Raises `Problem`."""
     pairs = [pair.split() for pair in (field or "").split(",") if pair.strip()]
     if any(len(pair) > 2 for pair in pairs) or len({pair[0] for pair in pairs}) < len(pairs):
         raise _bad_metadata()
-    found = {pair[0]: _text(pair[1]) if len(pair) == 2 else "" for pair in pairs}
+    values = {pair[0]: _decoded(pair[1]) if len(pair) == 2 else b"" for pair in pairs}
+    found = {name: _text(value) for name, value in values.items() if name in _KNOWN}
     return found.get("filename") or found.get("name") or "recording", intake.read_options(found)
 
 
-def _text(encoded: str) -> str:
+def _decoded(encoded: str) -> bytes:
     try:
-        return base64.b64decode(encoded, validate=True).decode()
+        return base64.b64decode(encoded, validate=True)
     except ValueError:
+        raise _bad_metadata() from None
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
         raise _bad_metadata() from None
 
 
@@ -98,7 +107,10 @@ def parts_of(field: str | None) -> Sequence[str] | None:
     kind, _, listed = (field or "").partition(";")
     if kind != "final" or not listed.split():
         raise Problem("malformed", "Upload-Concat is `partial`, or `final;` and the parts with spaces between them.")
-    return [_part(address) for address in listed.split()]
+    parts = [_part(address) for address in listed.split()]
+    if len(set(parts)) < len(parts):  # else one part could be stored many times over
+        raise Problem("malformed", "Upload-Concat names each part once.")
+    return parts
 
 
 def _part(address: str) -> str:

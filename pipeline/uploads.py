@@ -1,7 +1,8 @@
 """Resumable uploads in the catalog: how far each has come, and who may write it at the moment.
 
 Bytes below `offset` are durable in the blob store. A lock is for one writer, in whatever process, and is renewed by its
-progress: once it lapses, the next one takes it, and all that the former one still commits fails.
+progress: once it lapses, the next one takes it, and all that the former one still commits fails, unless the next one
+finds the bytes in its hands and puts the lock back.
 """
 
 import hashlib
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict
 from uuid import uuid4
 
 import structlog
@@ -30,6 +31,16 @@ MOST_OPEN = 1000
 """Unfinished uploads that one user may have."""
 PARTIAL = "partial"
 _FINAL = "final;"
+
+
+class _Lock(TypedDict):
+    """Columns of a row."""
+
+    lock: str | None
+    locked_until: datetime | None
+
+
+_FREE = _Lock(lock=None, locked_until=None)
 
 
 class TooMany(Exception):
@@ -73,7 +84,8 @@ class Upload:
 
     @property
     def expired(self) -> bool:
-        return self.expires_at < now()
+        """What became a job is known as long as the job is."""
+        return self.job_id is None and self.expires_at < now()
 
 
 class Held:
@@ -150,14 +162,27 @@ class Uploads:
 
     @contextmanager
     def locked(self, owner: str, upload_id: str) -> Iterator[Held]:
-        """The upload, for the block alone. Raises Missing, and Busy at once if another has it."""
+        """The upload, for the block alone. Raises Missing, and Busy at once if another has it.
+
+        If the block raises Busy, a lapsed lock that was taken is given back: its holder still writes, and may commit that.
+        """
         token = uuid4().hex
-        upload = self._lock(owner, upload_id, token)
+        upload, former = self._lock(owner, upload_id, token)
+        after = _FREE
         try:
             yield Held(self.engine, self._life, upload, token)
+        except Busy:
+            after = former
+            raise
         finally:
             with suppress(Unavailable):  # then it lapses
-                self._release(upload_id, token)
+                self._release(upload_id, token, after)
+
+    def lapsed(self, owner: str, upload_id: str) -> bool:
+        """Whether somebody has its lock and did not renew it in time."""
+        over = UploadRow.id == upload_id, UploadRow.owner == owner, UploadRow.locked_until < now()
+        with transaction(self.engine) as session:
+            return session.scalar(select(UploadRow.id).where(*over)) is not None
 
     def forget(self, owner: str, upload_ids: Sequence[str]) -> None:
         """Removes uploads and their bytes, unless a job is made of them; quiet about those that are not there."""
@@ -168,27 +193,27 @@ class Uploads:
     def _life(self) -> timedelta:
         return timedelta(hours=self.hours)
 
-    def _lock(self, owner: str, upload_id: str, token: str) -> Upload:
-        free = or_(UploadRow.lock.is_(None), UploadRow.locked_until < now())
-        mine = UploadRow.id == upload_id, UploadRow.owner == owner
+    def _lock(self, owner: str, upload_id: str, token: str) -> tuple[Upload, _Lock]:
+        """The upload, and the lock that was on it."""
         with transaction(self.engine) as session:
-            taking = update(UploadRow).where(*mine, free).values(lock=token, locked_until=_lapse())
-            taken = session.execute(taking).rowcount  # type: ignore[attr-defined]
-            row = _row(session, owner, upload_id)
-            if not taken:
+            row = _row(session, owner, upload_id, lock=True)
+            if row.locked_until and row.locked_until >= now():
                 raise Busy("the upload is being written")
-            return _view(row)
+            former: _Lock = {"lock": row.lock, "locked_until": row.locked_until}
+            row.lock, row.locked_until = token, _lapse()
+            return _view(row), former
 
-    def _release(self, upload_id: str, token: str) -> None:
+    def _release(self, upload_id: str, token: str, after: _Lock) -> None:
         with transaction(self.engine) as session:
             mine = UploadRow.id == upload_id, UploadRow.lock == token
-            session.execute(update(UploadRow).where(*mine).values(lock=None, locked_until=None))
+            session.execute(update(UploadRow).where(*mine).values(**after))
 
 
 def expire(engine: Engine, batch: int) -> int:
-    """Removes at most `batch` uploads whose time is over, and what no job was made of. Returns how many there were."""
+    """Removes at most `batch` unfinished uploads whose time is over, with their bytes. Returns how many there were."""
     idle = or_(UploadRow.lock.is_(None), UploadRow.locked_until < now())
-    over = select(UploadRow).where(UploadRow.expires_at < now(), idle).limit(batch)
+    unfinished = UploadRow.job_id.is_(None)
+    over = select(UploadRow).where(UploadRow.expires_at < now(), unfinished, idle).limit(batch)
     with transaction(engine) as session:
         rows = session.scalars(over.with_for_update(skip_locked=True)).all()
         _remove(session, rows)
@@ -224,8 +249,9 @@ def _add(
     return _view(row)
 
 
-def _row(session: Session, owner: str, upload_id: str) -> UploadRow:
-    row = session.scalar(select(UploadRow).where(UploadRow.id == upload_id, UploadRow.owner == owner))
+def _row(session: Session, owner: str, upload_id: str, *, lock: bool = False) -> UploadRow:
+    wanted = select(UploadRow).where(UploadRow.id == upload_id, UploadRow.owner == owner)
+    row = session.scalar(wanted.with_for_update() if lock else wanted)
     if row is None:
         raise Missing(upload_id)
     return row

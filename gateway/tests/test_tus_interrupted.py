@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,12 +12,25 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
+from dev.waiting import eventually
 from gateway.app import create_app
 from gateway.hashes import REMEMBERED, Hashes, Running
 from gateway.tests.conftest import World
 from gateway.tests.exchanges import TALK, assert_problem
 from gateway.tests.servers import dial, read_all, serve
-from gateway.tests.tus import BYTES, Tus, assert_talk, blob_of, checksum, metadata, owner, set_row
+from gateway.tests.tus import (
+    BYTES,
+    Tus,
+    assert_talk,
+    begun,
+    blob_of,
+    checksum,
+    id_of,
+    metadata,
+    nothing_is_kept,
+    owner,
+    set_row,
+)
 from gateway.tus import VERSION
 from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.database import now
@@ -52,7 +66,7 @@ def test_gateways_take_turns_chunk_by_chunk(world: World, tus: Tus) -> None:
 
 def test_while_one_writes_another_is_told_at_once(world: World, tus: Tus) -> None:
     path = tus.create()
-    with world.services.uploads.locked(owner(world, path), path.rpartition("/")[2]):
+    with world.services.uploads.locked(owner(world, path), id_of(path)):
         assert_problem(tus.patch(path, 0, TALK), 423, "locked")
         assert_problem(tus.send("DELETE", path), 423, "locked")
         assert tus.offset(path) == 0
@@ -61,7 +75,7 @@ def test_while_one_writes_another_is_told_at_once(world: World, tus: Tus) -> Non
 
 def test_a_lapsed_lock_is_free_and_its_holder_can_commit_nothing(world: World, tus: Tus) -> None:
     path = tus.create()
-    with world.services.uploads.locked(owner(world, path), path.rpartition("/")[2]) as held:
+    with world.services.uploads.locked(owner(world, path), id_of(path)) as held:
         held.advance(0)
         set_row(world, path, locked_until=now() - timedelta(seconds=1))
         held.advance(0)  # nobody took it
@@ -76,7 +90,7 @@ def test_a_lapsed_lock_is_free_and_its_holder_can_commit_nothing(world: World, t
 
 def test_who_leaves_late_frees_no_lock_of_another(world: World, tus: Tus) -> None:
     path = tus.create()
-    with world.services.uploads.locked(owner(world, path), path.rpartition("/")[2]):
+    with world.services.uploads.locked(owner(world, path), id_of(path)):
         set_row(world, path, lock="another's", locked_until=now() + timedelta(seconds=60))
     assert_problem(tus.patch(path, 0, TALK), 423, "locked")
 
@@ -111,7 +125,7 @@ def test_bytes_that_were_never_committed_are_written_over(world: World, tus: Tus
 def test_a_client_that_breaks_off_goes_on_where_it_was(world: World, tus: Tus) -> None:
     path = tus.create()
     with serve(world.app) as url, dial(url) as connection:
-        connection.sendall(_patch_head(world, path, len(TALK)) + TALK[:150_000])
+        connection.sendall(begun(world, "PATCH", path, len(TALK), "Upload-Offset: 0") + TALK[:150_000])
         connection.shutdown(1)
         read_all(connection)
     assert tus.offset(path) == 150_000
@@ -121,12 +135,47 @@ def test_a_client_that_breaks_off_goes_on_where_it_was(world: World, tus: Tus) -
 def test_of_a_checked_chunk_that_is_cut_nothing_counts(world: World, tus: Tus) -> None:
     path = tus.create()
     with serve(world.app) as url, dial(url) as connection:
-        head = _patch_head(world, path, len(TALK), f"Upload-Checksum: {checksum(TALK)}")
+        head = begun(world, "PATCH", path, len(TALK), "Upload-Offset: 0", f"Upload-Checksum: {checksum(TALK)}")
         connection.sendall(head + TALK[:150_000])
         connection.shutdown(1)
         read_all(connection)
     assert tus.offset(path) == 0
     assert_talk(world, tus.patch(path, 0, TALK, Upload_Checksum=checksum(TALK)).headers["Spool-Job"])
+
+
+def test_of_a_creation_that_is_cut_nothing_stays(world: World) -> None:
+    with serve(world.app) as url, dial(url) as connection:
+        head = begun(world, "POST", "/v1/uploads", len(TALK), f"Upload-Length: {len(TALK)}")
+        connection.sendall(head + TALK[:150_000])
+        connection.shutdown(1)
+        assert b" 400 " in read_all(connection)
+    eventually(lambda: nothing_is_kept(world))
+
+
+def test_of_a_creation_whose_bytes_cannot_be_kept_nothing_stays(world: World) -> None:
+    headers = {"Tus-Resumable": VERSION, "Upload-Length": str(len(TALK)), "Content-Length": str(len(TALK))}
+    body = Trouble(TALK, lambda: shutil.rmtree(world.folder, ignore_errors=True))
+    answer = world.client.post("/v1/uploads", input_stream=body, headers={**world.ada, **headers}, content_type=BYTES)
+    assert_problem(answer, 503, "unavailable")
+    world.folder.mkdir()
+    assert nothing_is_kept(world)
+
+
+def test_who_finds_the_bytes_in_anothers_hands_leaves_them_to_it(world: World, tus: Tus) -> None:
+    path = tus.create()
+    with (
+        other_gateways(world, 1) as (other,),
+        world.services.uploads.locked(owner(world, path), id_of(path)) as held,
+        world.services.blobs.extend(held.upload.blob, 0) as target,
+    ):
+        set_row(world, path, locked_until=now() - timedelta(seconds=1))
+        for _ in range(2):
+            assert_problem(other.patch(path, 0, TALK), 423, "locked")
+        target.write(TALK[:1000])
+        target.sync()
+        held.advance(1000)
+    assert tus.offset(path) == 1000
+    assert_talk(world, tus.patch(path, 1000, TALK[1000:]).headers["Spool-Job"])
 
 
 class Trouble(io.BytesIO):
@@ -173,26 +222,12 @@ def test_who_loses_the_lock_while_writing_commits_nothing_more(world: World, tus
 
 def test_who_loses_the_upload_while_writing_makes_no_job(world: World, tus: Tus) -> None:
     path = tus.create()
-    mine, upload_id = owner(world, path), path.rpartition("/")[2]
+    mine, upload_id = owner(world, path), id_of(path)
     assert_problem(
         send_in_trouble(world, path, lambda: world.services.uploads.forget(mine, [upload_id])), 423, "locked"
     )
     assert tus.head(path).status_code == 404
     assert world.job_ids() == []
-
-
-def _patch_head(world: World, path: str, length: int, *more: str) -> bytes:
-    lines = [
-        f"PATCH {path} HTTP/1.1",
-        "Host: localhost",
-        f"Authorization: {world.ada['Authorization']}",
-        f"Tus-Resumable: {VERSION}",
-        "Upload-Offset: 0",
-        f"Content-Type: {BYTES}",
-        f"Content-Length: {length}",
-        *more,
-    ]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
 
 def test_only_so_many_hashes_are_remembered() -> None:

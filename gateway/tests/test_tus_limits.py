@@ -45,9 +45,10 @@ def test_expiry_takes_small_steps_and_neither_jobs_nor_what_is_being_written(wor
         set_row(world, path, expires_at=now() - timedelta(seconds=1))
     set_row(world, paths[3], lock="another's", locked_until=now() + timedelta(seconds=60))
     engine = world.services.jobs.engine
-    assert [expire(engine, 2), expire(engine, 2), expire(engine, 2)] == [2, 1, 0]
+    assert [expire(engine, 1), expire(engine, 9), expire(engine, 9)] == [1, 1, 0]
     world.services.removals.carry_out()
     assert_talk(world, job)
+    assert tus.head(paths[0]).headers["Spool-Job"] == job
     assert tus.head(paths[4]).status_code == 204
 
 
@@ -76,6 +77,16 @@ def test_an_upload_of_unknown_length_keeps_to_the_quota(world: World) -> None:
     assert_problem(tus.patch(path, 1000, TALK[:501]), 413, "quota_stored")
     assert_problem(tus.patch(path, 1000, b"", Upload_Length="1501"), 413, "quota_stored")
     assert tus.patch(path, 1000, TALK[1000:1500], Upload_Length="1500").headers["Spool-Job"]
+
+
+def test_a_chunk_of_unknown_length_ends_with_the_quota(world: World) -> None:
+    tus = Tus(world, world.changed(quota_stored_bytes=150_000).app)
+    path = tus.create(None)
+    assert tus.patch(path, 0, TALK[:1000]).status_code == 204
+    answer = tus.patch_chunked(path, 1000, TALK)
+    assert_problem(answer, 413, "too_large")
+    assert answer.json["limit"] == 150_000
+    assert tus.patch_chunked(path, tus.offset(path), TALK[:1000]).status_code == 204
 
 
 def test_who_has_sent_all_that_the_quota_allows_may_say_so(world: World) -> None:

@@ -7,7 +7,7 @@ import pytest
 from dev.waiting import eventually
 from gateway.tests.conftest import World
 from gateway.tests.exchanges import TALK, assert_problem
-from gateway.tests.tus import Tus, assert_talk, blob_of, final, metadata, nothing_is_kept, owner
+from gateway.tests.tus import Tus, assert_talk, blob_of, final, id_of, metadata, nothing_is_kept, owner, upload_ids
 
 TEXT = b"I am but text\n" * 100
 
@@ -57,6 +57,30 @@ def test_parts_that_are_too_much_together_are_not_joined(world: World, tus: Tus)
     assert [tus.offset(part) for part in parts] == [len(TALK)] * 2
 
 
+def test_a_part_is_joined_only_once(world: World, tus: Tus) -> None:
+    part, other = tus.part(TALK[:1000]), tus.part(TALK[1000:])
+    for parts in ([part, part], [part, other, part], [part, f"http://localhost{part}"]):
+        assert_problem(tus.send("POST", "/v1/uploads", Upload_Concat=final(parts)), 400, "malformed")
+    answer = tus.send("POST", "/v1/uploads", Upload_Concat=final([part, other]))
+    assert_talk(world, answer.headers["Spool-Job"])
+
+
+def test_parts_are_joined_only_where_there_is_room_for_the_whole(world: World, tus: Tus) -> None:
+    parts = [tus.part(TALK[:1000]), tus.part(TALK[1000:])]
+    full = Tus(world, world.changed(free_bytes=2**62).app)
+    assert_problem(full.send("POST", "/v1/uploads", Upload_Concat=final(parts)), 507, "store_full")
+    assert upload_ids(world) == {id_of(part) for part in parts}
+    answer = tus.send("POST", "/v1/uploads", Upload_Concat=final(parts))
+    assert_talk(world, answer.headers["Spool-Job"])
+
+
+def test_parts_are_hashed_when_they_are_joined_and_not_before(world: World, tus: Tus) -> None:
+    part = tus.part(TALK)
+    assert world.services.hashes.get(id_of(part)).bytes == 0
+    answer = tus.send("POST", "/v1/uploads", Upload_Concat=final([part]))
+    assert_talk(world, answer.headers["Spool-Job"])
+
+
 def test_parts_that_are_no_recording_end_with_their_upload(world: World, tus: Tus) -> None:
     parts = [tus.part(TEXT[:700]), tus.part(TEXT[700:])]
     assert_problem(tus.send("POST", "/v1/uploads", Upload_Concat=final(parts)), 422, "file_not_media")
@@ -65,7 +89,7 @@ def test_parts_that_are_no_recording_end_with_their_upload(world: World, tus: Tu
 
 def test_while_one_request_joins_another_is_told_at_once(world: World, tus: Tus) -> None:
     parts = [tus.part(TALK[:1000]), tus.part(TALK[1000:])]
-    joined = world.services.uploads.join(owner(world, parts[0]), [part.rpartition("/")[2] for part in parts], "")
+    joined = world.services.uploads.join(owner(world, parts[0]), [id_of(part) for part in parts], "")
     with world.services.uploads.locked(joined.owner, joined.id):
         assert_problem(tus.send("POST", "/v1/uploads", Upload_Concat=final(parts)), 423, "locked")
         head = tus.head(f"/v1/uploads/{joined.id}")
@@ -76,7 +100,7 @@ def test_while_one_request_joins_another_is_told_at_once(world: World, tus: Tus)
 
 def test_a_gateway_that_died_while_joining_is_made_up_for(world: World, tus: Tus) -> None:
     parts = [tus.part(TALK[:1000]), tus.part(TALK[1000:])]
-    joined = world.services.uploads.join(owner(world, parts[0]), [part.rpartition("/")[2] for part in parts], "")
+    joined = world.services.uploads.join(owner(world, parts[0]), [id_of(part) for part in parts], "")
     world.services.blobs.seal(blob_of(world, parts[0]), 1000)
     with world.services.blobs.extend(joined.blob, 0) as target:
         target.write(TALK[:50])

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import io
 from typing import Any
 
 from sqlalchemy import select, update
@@ -40,6 +41,17 @@ class Tus:
         given = {"Upload_Offset": str(offset), "Content_Type": BYTES, **headers}
         return self.send("PATCH", path, body, **given)
 
+    def patch_chunked(self, path: str, offset: int, body: bytes) -> TestResponse:
+        """As `patch`, without saying how much comes."""
+        given = {"Tus-Resumable": VERSION, "Upload-Offset": str(offset), "Transfer-Encoding": "chunked"}
+        return self.app.test_client().patch(
+            path,
+            input_stream=io.BytesIO(body),
+            headers={**self.who, **given},
+            content_type=BYTES,
+            environ_overrides={"wsgi.input_terminated": True},
+        )
+
     def head(self, path: str) -> TestResponse:
         return self.send("HEAD", path)
 
@@ -52,6 +64,20 @@ class Tus:
         return path
 
 
+def begun(world: World, method: str, path: str, length: int, *more: str) -> bytes:
+    """The start of a request of Ada's that announces a body of `length` bytes."""
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        "Host: localhost",
+        f"Authorization: {world.ada['Authorization']}",
+        f"Tus-Resumable: {VERSION}",
+        f"Content-Type: {BYTES}",
+        f"Content-Length: {length}",
+        *more,
+    ]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
 def metadata(**texts: str) -> str:
     return ",".join(f"{name} {base64.b64encode(text.encode()).decode()}" for name, text in texts.items())
 
@@ -60,15 +86,22 @@ def checksum(content: bytes, algorithm: str = "sha1") -> str:
     return f"{algorithm} {base64.b64encode(hashlib.new(algorithm, content).digest()).decode()}"
 
 
+def id_of(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
 def set_row(world: World, path: str, **values: Any) -> None:
     with transaction(world.services.jobs.engine) as session:
-        session.execute(update(UploadRow).where(UploadRow.id == path.rpartition("/")[2]).values(**values))
+        session.execute(update(UploadRow).where(UploadRow.id == id_of(path)).values(**values))
+
+
+def upload_ids(world: World) -> set[str]:
+    with transaction(world.services.jobs.engine) as session:
+        return set(session.scalars(select(UploadRow.id)))
 
 
 def nothing_is_kept(world: World) -> bool:
-    with transaction(world.services.jobs.engine) as session:
-        rows = list(session.scalars(select(UploadRow.id)))
-    return world.is_untouched() and not rows
+    return world.is_untouched() and not upload_ids(world)
 
 
 def assert_talk(world: World, job_id: str) -> None:
@@ -80,12 +113,12 @@ def assert_talk(world: World, job_id: str) -> None:
 
 def owner(world: World, path: str) -> str:
     with transaction(world.services.jobs.engine) as session:
-        return str(session.scalar(select(UploadRow.owner).where(UploadRow.id == path.rpartition("/")[2])))
+        return str(session.scalar(select(UploadRow.owner).where(UploadRow.id == id_of(path))))
 
 
 def blob_of(world: World, path: str) -> str:
     with transaction(world.services.jobs.engine) as session:
-        return str(session.scalar(select(UploadRow.blob).where(UploadRow.id == path.rpartition("/")[2])))
+        return str(session.scalar(select(UploadRow.blob).where(UploadRow.id == id_of(path))))
 
 
 def final(parts: list[str], url: str = "") -> str:

@@ -64,6 +64,25 @@ def test_of_many_who_want_to_write_one_may(uploads: Uploads) -> None:
     assert uploads.get(ADA, upload.id).offset == 1
 
 
+def test_a_lapsed_lock_that_was_of_no_use_goes_back_to_its_holder(catalog: Engine, uploads: Uploads) -> None:
+    upload = uploads.create(ADA, 10, "")
+    assert not uploads.lapsed(ADA, upload.id)
+    with uploads.locked(ADA, upload.id) as held:
+        assert not uploads.lapsed(ADA, upload.id)
+        change(catalog, upload.id, locked_until=now() - timedelta(seconds=1))
+        assert uploads.lapsed(ADA, upload.id)
+        assert not uploads.lapsed("bob", upload.id)
+        with pytest.raises(Busy), uploads.locked(ADA, upload.id):
+            raise Busy("the bytes are in its hands")
+        assert uploads.lapsed(ADA, upload.id)
+        held.advance(5)
+        assert not uploads.lapsed(ADA, upload.id)
+    with pytest.raises(Busy), uploads.locked(ADA, upload.id):
+        raise Busy("nobody had the lock")
+    with uploads.locked(ADA, upload.id) as held:
+        assert held.upload.offset == 5
+
+
 def test_what_came_is_known_to_whoever_asks_and_its_time_moves_on(catalog: Engine, uploads: Uploads) -> None:
     upload = uploads.create(ADA, None, "filename YQ==")
     change(catalog, upload.id, expires_at=now() + timedelta(hours=1))
@@ -135,3 +154,10 @@ def test_what_expires_goes_unless_it_is_being_written(catalog: Engine, uploads: 
     assert doomed(catalog) == {made[1].blob, made[2].blob}
     assert expire(catalog, 9) == 1
     assert uploads.get(ADA, made[3].id)
+
+
+def test_what_became_a_job_does_not_expire(catalog: Engine, uploads: Uploads) -> None:
+    upload = uploads.create(ADA, 5, "")
+    change(catalog, upload.id, job_id="a job", expires_at=now() - timedelta(days=30))
+    assert expire(catalog, 9) == 0
+    assert not uploads.get(ADA, upload.id).expired
