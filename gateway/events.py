@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from flask import Response, request
 
@@ -23,10 +23,12 @@ from pipeline.problems import Problem
 
 SETTLE = timedelta(seconds=10)
 """From the time a change is stamped with until everybody sees it: a commit that waits, or clocks that differ."""
+PAGE = 200
+"""Events that one look finds at most: all listeners share the thread that looks."""
 
 _STREAM = {200: {"description": "Events for as long as the client listens.", "content": {"text/event-stream": {}}}}
 
-api = private_routes("events", [404, 422, 503])
+api = private_routes("events", [404, 422, 429, 503])
 
 
 @api.get("/v1/events", summary="Listen to all of your jobs", responses=_STREAM)
@@ -53,12 +55,14 @@ def listen_to_job(path: models.JobPath) -> Response:
 
 def wait_for(owner: str, job_id: str, seconds: float) -> Response:
     """The job once it has ended, or as it is after `seconds`."""
-    return services().hub.wait(Ended(services().jobs, owner, job_id), time.monotonic() + seconds)
+    ready = Ended(services().jobs, owner, job_id)
+    return services().hub.wait(owner, ready, time.monotonic() + seconds)
 
 
 def _stream(source: "JobsOf | OneJob", cursor: str | None) -> Response:
     """As long as the client's token is good."""
-    return services().hub.stream(source, cursor, time.monotonic() + identity().expires - time.time())
+    until = time.monotonic() + identity().expires - time.time()
+    return services().hub.stream(source.owner, source, cursor, until)
 
 
 @dataclass(frozen=True)
@@ -86,10 +90,11 @@ class JobsOf:
 
     def __call__(self, cursor: str | None) -> News:
         place = _Place.read(cursor)
-        found = [_told(job) for job in self.jobs.changed(self.owner, place.since)]
+        known = [(_time(event_id), event_id.partition("/")[2]) for event_id in place.told]
+        found = [_told(job) for job in self.jobs.changed(self.owner, place.since, PAGE, known)]
         found += [_deleted(job_id, at) for job_id, at in self.jobs.deleted(self.owner, place.since)]
-        fresh = sorted((event for event in found if event.id not in place.told), key=lambda event: event.id)
-        return fresh, str(_Place.after(found)), False
+        fresh = sorted((event for event in found if event.id not in place.told), key=lambda event: event.id)[:PAGE]
+        return fresh, str(place.after(fresh)), False
 
 
 @dataclass(frozen=True)
@@ -123,10 +128,13 @@ class _Place:
         since, *told = cursor.split()
         return cls(datetime.fromisoformat(since), frozenset(told))
 
-    @classmethod
-    def after(cls, found: Sequence[Event]) -> "_Place":
+    def after(self, fresh: Sequence[Event]) -> "_Place":
+        """Where all but what still settles was told; after a full page, not beyond its end."""
         since = now() - SETTLE
-        return cls(since, frozenset(event.id for event in found if _time(event.id) >= since))
+        if len(fresh) == PAGE:
+            since = min(since, _time(fresh[-1].id))
+        told = self.told.union(event.id for event in fresh)
+        return _Place(since, frozenset(event_id for event_id in told if _time(event_id) >= since))
 
     def __str__(self) -> str:
         return " ".join([self.since.isoformat(), *sorted(self.told)])
@@ -146,7 +154,7 @@ def _time(event_id: str) -> datetime:
     moment = datetime.fromisoformat(event_id.partition("/")[0])
     if moment.tzinfo is None or " " in event_id:
         raise ValueError(event_id)
-    return moment
+    return moment.astimezone(UTC)
 
 
 def _key(moment: datetime, job_id: str) -> str:

@@ -6,8 +6,8 @@ import resource
 import socket
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from threading import Lock, Thread, main_thread
 from typing import Any, TypeVar
@@ -68,17 +68,27 @@ class Hub:
     """Holds the connections of clients that wait. Its threads start with the first of them.
 
     In seconds: `interval` between two looks, `keep_alive` between two signs of life, `stall` in which a client must take
-    what it is sent; `until` is a time of `time.monotonic`. What it gives is for a view to return.
+    what it is sent; `until` is a time of `time.monotonic`. Of its `limit` clients one owner may have `share`. What it
+    gives is for a view to return.
     """
 
-    def __init__(self, interval: float = 1.0, keep_alive: float = 15.0, stall: float = 30.0, limit: int = 1000) -> None:
+    def __init__(
+        self,
+        interval: float = 1.0,
+        keep_alive: float = 15.0,
+        stall: float = 30.0,
+        limit: int = 1000,
+        share: int = 100,
+    ) -> None:
         self.interval = interval
         self.keep_alive = keep_alive
         self.stall = stall
         self.limit = limit
+        self.share = share
         self._lock = Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._held: set[Future[None]] = set()
+        self._held: dict[object, str | None] = {}
+        """The owner of each client."""
         self._looks: dict[Any, asyncio.Future[Any]] = {}
         self._turn = 0
         self._away = False
@@ -88,30 +98,33 @@ class Hub:
         """Whether `limit` clients are held, or as many as may have half of the process's file descriptors."""
         return len(self._held) >= min(self.limit, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 
-    def stream(self, source: Source, cursor: str | None, until: float) -> Response:
+    def stream(self, owner: str, source: Source, cursor: str | None, until: float) -> Response:
         """The events of `source` until it is over, the client leaves or stalls, or `until`. Raises `Problem` if full."""
         return self._response(
+            owner,
             lambda client, headers: self._tell(client, source, _Place(cursor, self.keep_alive), until, headers),
-            lambda: Response(self.iterate(source, cursor, until), headers=STREAM),
+            lambda: Response(self.iterate(owner, source, cursor, until), headers=STREAM),
         )
 
-    def wait(self, ready: Ready, until: float) -> Response:
+    def wait(self, owner: str, ready: Ready, until: float) -> Response:
         """What `ready` gives, as soon as there is something and `until` at the latest. Raises `Problem` if full."""
         return self._response(
+            owner,
             lambda client, headers: self._reply(client, ready, until, headers),
-            lambda: self._reply_here(ready, until),
+            lambda: self._reply_here(owner, ready, until),
         )
 
-    def iterate(self, source: Source, cursor: str | None, until: float) -> Iterator[bytes]:
+    def iterate(self, owner: str, source: Source, cursor: str | None, until: float) -> Iterator[bytes]:
         """The body of `stream`, made in the caller's own thread."""
         place = _Place(cursor, self.keep_alive)
-        yield RETRY
-        while time.monotonic() < until:
-            if words := place.words(self._ask(source, place.cursor)):
-                yield words
-            if place.over:
-                return
-            time.sleep(self.interval)
+        with self._counted(owner):
+            yield RETRY
+            while time.monotonic() < until:
+                if words := place.words(self._ask(source, place.cursor)):
+                    yield words
+                if place.over:
+                    return
+                time.sleep(self.interval)
 
     def close(self) -> None:
         """Cuts off all clients and ends the threads; another listener would start them again."""
@@ -121,20 +134,39 @@ class Hub:
                 self._thread.join(CLOSE_SECONDS)
                 self._loop = None
 
-    def _response(
-        self, talk: Callable[[socket.socket, Headers], Coroutine[Any, Any, None]], here: Callable[[], Response]
-    ) -> Response:
-        if self.full:
-            detail = "Too many clients are listening here; try again soon."
-            raise Problem("unavailable", detail, headers={"Retry-After": str(RETRY_AFTER)})
-        return Held(lambda client, headers: self.hold(talk(client, headers)), here)
-
-    def hold(self, talk: Coroutine[Any, Any, None]) -> None:
+    def hold(self, talk: Coroutine[Any, Any, None], owner: str | None = None) -> None:
         """Runs `talk`, which has a connection of its own and ends by itself, in the hub's thread."""
         with self._lock:
             held = asyncio.run_coroutine_threadsafe(talk, self._running())
-        self._held.add(held)
-        held.add_done_callback(self._held.discard)
+        self._held[held] = owner
+        held.add_done_callback(self._held.pop)
+
+    def _response(
+        self,
+        owner: str,
+        talk: Callable[[socket.socket, Headers], Coroutine[Any, Any, None]],
+        here: Callable[[], Response],
+    ) -> Response:
+        self._admit(owner)
+        return Held(lambda client, headers: self.hold(talk(client, headers), owner), here)
+
+    def _admit(self, owner: str) -> None:
+        later = {"Retry-After": str(RETRY_AFTER)}
+        if list(self._held.values()).count(owner) >= self.share:
+            detail = f"You listen or wait {self.share} times here already, the most there may be; end one of them."
+            raise Problem("too_many_requests", detail, headers=later)
+        if self.full:
+            raise Problem("unavailable", "Too many clients are listening here; try again soon.", headers=later)
+
+    @contextmanager
+    def _counted(self, owner: str) -> Iterator[None]:
+        """Counts a client who keeps a thread."""
+        client = object()
+        self._held[client] = owner
+        try:
+            yield
+        finally:
+            del self._held[client]
 
     def _running(self) -> asyncio.AbstractEventLoop:
         if self._loop is None:
@@ -181,9 +213,10 @@ class Hub:
         response: Response | None = look.result()
         return response
 
-    def _reply_here(self, ready: Ready, until: float) -> Response:
-        while (response := self._answer(ready, time.monotonic() >= until)) is None:
-            time.sleep(max(0.0, min(self.interval, until - time.monotonic())))
+    def _reply_here(self, owner: str, ready: Ready, until: float) -> Response:
+        with self._counted(owner):
+            while (response := self._answer(ready, time.monotonic() >= until)) is None:
+                time.sleep(max(0.0, min(self.interval, until - time.monotonic())))
         return response
 
     def _look(self, *call: Any) -> asyncio.Future[Any]:

@@ -152,10 +152,15 @@ class Jobs:
                 erase(session, row)
             return row is not None
 
-    def changed(self, owner: str, since: datetime) -> Sequence[Job]:
-        """Those that changed at or after `since`."""
+    def changed(
+        self, owner: str, since: datetime, limit: int, known: Sequence[tuple[datetime, str]] = ()
+    ) -> Sequence[Job]:
+        """The first `limit` that changed at or after `since`, but for those `known` by that time and their id."""
+        change = tuple_(JobRow.changed_at, JobRow.id)
+        wanted = _jobs(owner).where(JobRow.changed_at >= since, change.not_in(known))
         with transaction(self.engine) as session:
-            return [_view(row) for row in session.scalars(_jobs(owner).where(JobRow.changed_at >= since))]
+            found = session.scalars(wanted.order_by(JobRow.changed_at, JobRow.id).limit(limit))
+            return [_view(row) for row in found]
 
     def deleted(self, owner: str, since: datetime) -> Sequence[tuple[str, datetime]]:
         """Ids of those deleted at or after `since`, and when."""

@@ -1,6 +1,5 @@
 """An app whose clients listen to files."""
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,12 @@ from pipeline import problems
 from pipeline.errors import Unavailable
 from pipeline.problems import Problem
 
-INTERVAL, KEEP_ALIVE, STALL, LIMIT = 0.05, 0.3, 1.0, 250
+INTERVAL, KEEP_ALIVE, STALL, LIMIT, SHARE = 0.05, 0.3, 1.0, 250, 210
 """Seconds, and clients."""
 
 app = Flask(__name__)
 problems.register(app)
-hub = Hub(INTERVAL, KEEP_ALIVE, STALL, int(os.environ.get("LISTENING_LIMIT", LIMIT)))
+hub = Hub(INTERVAL, KEEP_ALIVE, STALL, LIMIT, SHARE)
 
 
 @dataclass(frozen=True)
@@ -63,17 +62,21 @@ def trace(response: Response) -> Response:
 
 @app.get("/events")
 def events() -> Response:
-    return hub.stream(_lines(), request.headers.get("Last-Event-ID"), _until())
+    return hub.stream(_owner(), _lines(), request.headers.get("Last-Event-ID"), _until())
 
 
 @app.get("/wait")
 def wait() -> Response:
-    return hub.wait(Whole(_lines()), _until())
+    return hub.wait(_owner(), Whole(_lines()), _until())
 
 
 @app.get("/ping")
 def ping() -> str:
     return "pong"
+
+
+def _owner() -> str:
+    return request.args.get("owner", request.args["path"])
 
 
 def _lines() -> Lines:

@@ -2,10 +2,11 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,13 @@ import pytest
 from sqlalchemy import Engine, select
 
 from dev.waiting import eventually
-from gateway.events import SETTLE, JobsOf
+from gateway.events import PAGE, SETTLE, JobsOf
 from gateway.tests.conftest import Auth, World
 from gateway.tests.exchanges import NOBODYS, TALK, assert_problem
 from gateway.tests.servers import Gunicorn
 from pipeline import database
-from pipeline.catalog import JobRow, TaskRow
+from pipeline.catalog import DeletionRow, JobRow, TaskRow
+from pipeline.jobs import Jobs
 from pipeline.tasks import Tasks
 from pipeline.work import Result, Task
 
@@ -158,7 +160,9 @@ def test_nobody_hears_of_others(behind: Behind, world: World, listen: Listen) ->
     assert heard == {job_id, own}
 
 
-@pytest.mark.parametrize("last", ["x", "2026-01-01", "2026-01-01T00:00:00/x y", "0001-01-01T00:00:00+00:00/x"])
+@pytest.mark.parametrize(
+    "last", ["x", "2026-01-01", "2026-01-01T00:00:00/x y", "0001-01-01T00:00:00+00:00/x", "0001-01-01T01:00:00+23:00/x"]
+)
 def test_an_id_that_was_never_given_is_refused(world: World, last: str) -> None:
     answer = world.client.get("/v1/events", headers={**world.ada, "Last-Event-ID": last})
     assert_problem(answer, 422, "invalid")
@@ -183,6 +187,66 @@ def test_a_change_that_is_seen_late_is_told_all_the_same_and_none_twice(world: W
     late, cursor, _ = source(cursor)
     nothing, _, _ = source(cursor)
     assert [event.id[-1] for event in [*told, *late, *nothing]] == ["a", "b"]
+
+
+@dataclass
+class Follower:
+    """Looks as a listener's stream does, at jobs that are only rows."""
+
+    engine: Engine
+    cursor: str | None
+
+    def look(self) -> list[str]:
+        """Ids of the jobs that are told."""
+        source = JobsOf(Jobs(self.engine), "owner")
+        events, self.cursor, _ = source(self.cursor)
+        return [json.loads(event.data)["id"] for event in events]
+
+    def change(self, moments: Mapping[str, datetime]) -> None:
+        rows = [JobRow(id=key, owner="owner", title="t", options={}, changed_at=at) for key, at in moments.items()]
+        with database.transaction(self.engine) as session:
+            session.add_all(rows)
+
+
+@pytest.fixture
+def follower(world: World) -> Follower:
+    """Who has heard nothing for an hour."""
+    return Follower(world.services.catalog, str(database.now() - timedelta(hours=1)).replace(" ", "T"))
+
+
+@pytest.mark.parametrize("apart", [timedelta(seconds=1), timedelta(milliseconds=1), timedelta(0)])
+@pytest.mark.parametrize("first", [SETTLE * 60, SETTLE / 2])
+def test_many_changes_are_told_page_by_page_each_once(follower: Follower, first: timedelta, apart: timedelta) -> None:
+    began = database.now() - first
+    changes = {f"{number:032}": began + apart * number for number in range(450)}
+    follower.change(changes)
+    told = [follower.look() for _ in range(4)]
+    assert [len(page) for page in told] == [PAGE, PAGE, 50, 0]
+    assert [job for page in told for job in page] == list(changes)
+
+
+def test_what_is_seen_late_is_told_though_later_pages_were(follower: Follower) -> None:
+    began = database.now() - SETTLE / 2
+    follower.change({f"{number:032}": began + timedelta(milliseconds=number) for number in range(300)})
+    first = follower.look()
+    follower.change({"late": began})
+    rest = follower.look() + follower.look()
+    assert (len(first), len(rest)) == (PAGE, 101)
+    assert "late" in rest
+    assert set(first) & set(rest) == set()
+
+
+def test_deletions_keep_their_place_among_many_changes(follower: Follower) -> None:
+    began = database.now() - timedelta(minutes=30)
+    changes = {f"{number:032}": began + timedelta(seconds=number) for number in range(250)}
+    follower.change(changes)
+    with database.transaction(follower.engine) as session:
+        gone = began + timedelta(seconds=220.5)
+        session.add(DeletionRow(job_id="gone", owner="owner", at=gone))
+    keys = list(changes)
+    assert follower.look() == keys[:PAGE]
+    assert follower.look() == [*keys[PAGE:221], "gone", *keys[221:]]
+    assert follower.look() == []
 
 
 def held(pid: int) -> int:
