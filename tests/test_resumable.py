@@ -2,10 +2,6 @@
 
 import hashlib
 import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,29 +12,13 @@ from gateway.tests.servers import dial
 from tests.client import Client
 from tests.embedded import Embedded
 from tests.installation import Installation
-from tests.processes import Process, free_port, gunicorn, wait_for
 
+SECOND = "second gateway"
 STEP = 8 * 2**20
 """What is lost at most."""
 BEFORE = 2 * STEP + 100_000
 """Bytes that come before the gateway dies."""
 CONTENT = b"\x00\x00\x00\x20ftypisom" + os.urandom(3 * STEP)
-
-
-@contextmanager
-def second_gateway(installation: Installation, folder: Path) -> Iterator[str]:
-    port = free_port()
-    environment = installation.environment("gateway")
-    with gunicorn("gateway", port, environment=environment, folder=folder) as process:
-        wait_for(f"http://127.0.0.1:{port}/readyz", process)
-        yield f"http://127.0.0.1:{port}"
-
-
-def kill_all(process: Process) -> None:
-    """Server and worker at once: the machine pulls the plug."""
-    assert process.child
-    os.killpg(process.child.pid, signal.SIGKILL)
-    process.wait()
 
 
 def tus(client: Client, url: str) -> httpx.Client:
@@ -97,17 +77,15 @@ def assert_whole(client: Client, job_id: str) -> None:
 
 @pytest.mark.servers
 @pytest.mark.timeout(240)
-def test_another_gateway_goes_on_where_a_killed_one_was(installation: Installation, tmp_path: Path) -> None:
+def test_another_gateway_goes_on_where_a_killed_one_was(installation: Installation) -> None:
+    installation.web("gateway", SECOND)
+    installation.mend()
     client = installation.client()
-    with (
-        second_gateway(installation, tmp_path) as other_url,
-        tus(client, installation.url) as first,
-        tus(client, other_url) as other,
-    ):
+    with tus(client, installation.url) as first, tus(client, installation.address(SECOND)) as other:
         path = create(first)
         with begun(first, path):
             eventually(lambda: offset(other, path) >= 2 * STEP)
-            kill_all(installation.services["gateway"])
+            installation.services["gateway"].kill_all()
         job = go_on(other, path)
     installation.mend()
     assert_whole(client, job)
