@@ -22,6 +22,8 @@ from bench.figures import Figure, ratio
 from bench.sites import Servers, Site, put
 from bench.watch import forget_peak, resident, threads
 from dev.waiting import eventually
+from tests.client import Client
+from tests.installation import PASSWORD, Installation
 from tests.processes import python
 
 BLOCK = random.Random(7).randbytes(1_000_000)
@@ -43,7 +45,7 @@ def measure(folder: Path) -> Iterator[Figure]:
             with installation:
                 site = sites.idle(installation)
                 yield from _memory(site, store)  # first, while the gateway is fresh
-                yield _listeners(site, installation.folder, store)
+                yield _listeners(site, installation, store)
                 yield from _small_files(site, store)
 
 
@@ -97,12 +99,12 @@ def _one_client(site: Site, headers: dict[str, str], count: int) -> list[float]:
     return taken
 
 
-def _listeners(site: Site, folder: Path, store: str) -> Figure:
-    alone, beside = [], []
+def _listeners(site: Site, installation: Installation, store: str) -> Figure:
+    alone, beside, other = [], [], _somebody_else(installation)
     for _ in range(PAIRS):
         alone.append(_rate(site))
         without = _costs(site)
-        with _listening(site, folder):
+        with _listening(site, other, installation.folder):
             beside.append(_rate(site))
             costs = f"{without} without, {_costs(site)} with them"
     speeds = f"{median(beside):.0f} and {median(alone):.0f} MB/s"
@@ -125,10 +127,18 @@ def _costs(site: Site) -> str:
     return f"{threads(site.gateway)} threads and {resident(site.gateway):.0f} MB"
 
 
+def _somebody_else(installation: Installation) -> Client:
+    """One user may not listen so often alone."""
+    other = "other@example.org"
+    installation.run("auth", "-m", "auth", "user", "add", other, "--password-stdin", standard_input=PASSWORD)
+    return Client(installation.url, other, PASSWORD)
+
+
 @contextmanager
-def _listening(site: Site, folder: Path) -> Iterator[None]:
-    token = site.headers()["Authorization"]
-    process = python("listeners", "-m", "bench.crowd", site.url, token, environment={}, folder=folder)
+def _listening(site: Site, other: Client, folder: Path) -> Iterator[None]:
+    """Half of them to the uploads, half to nothing."""
+    tokens = [client.sign_in().http.headers["Authorization"] for client in (site.client, other)]
+    process = python("listeners", "-m", "bench.crowd", site.url, *tokens, environment={}, folder=folder)
     process.log.unlink(missing_ok=True)
     with process:
         eventually(lambda: "all listen" in process.output())
@@ -137,10 +147,10 @@ def _listening(site: Site, folder: Path) -> Iterator[None]:
         assert process.child.poll() is None, process.output()
 
 
-def _listen(url: str, token: str) -> None:
+def _listen(url: str, *tokens: str) -> None:
     """Until it is ended, or the gateway ends one of the streams."""
     selector, deadline = selectors.DefaultSelector(), time.monotonic() + HOURS
-    new = {_listener(url, token) for _ in range(LISTENERS)}
+    new = {_listener(url, token) for token in tokens for _ in range(LISTENERS // len(tokens))}
     for connection in new:
         selector.register(connection, selectors.EVENT_READ, connection)
     while time.monotonic() < deadline:
