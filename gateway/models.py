@@ -1,5 +1,6 @@
 """What goes over the wire: one source for what is checked, answered and documented."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Literal, Self
 from urllib.parse import quote
@@ -185,7 +186,12 @@ class ListQuery(BaseModel):
 
 
 class FilePath(BaseModel):
-    name: str = Field(description="What the file is called.")
+    name: str = Field(description="What the file is called; of a path, the last part counts.")
+
+    @field_validator("name")
+    @classmethod
+    def _is_the_last_part(cls, path: str) -> str:
+        return re.split("/|%2f", path, flags=re.IGNORECASE)[-1]  # cheroot leaves encoded slashes as they are
 
 
 class WaitQuery(BaseModel):

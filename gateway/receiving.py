@@ -89,9 +89,10 @@ def expected_digests(*fields: str | None) -> dict[str, bytes]:
             given = http_sf.parse(field.encode("ascii"), tltype="dictionary")
         except (ValueError, UnicodeError) as error:
             raise Problem("malformed", "A digest is a dictionary as RFC 9530 describes it: sha-256=:...:") from error
-        for name, (digest, _) in given.items():
-            if name in ALGORITHMS:
-                found[name] = _bytes(digest)
+        for name in given.keys() & ALGORITHMS:
+            digest = _bytes(given[name][0])
+            if found.setdefault(name, digest) != digest:
+                raise Problem("malformed", f"Content-Digest and Repr-Digest name different values of {name}.")
     return found
 
 

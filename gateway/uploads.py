@@ -40,7 +40,7 @@ def upload() -> Answer:
 
 
 @api.put(
-    "/v1/files/<name>",
+    "/v1/files/<path:name>",
     summary="Upload a recording as it is",
     responses={202: models.Job},
     openapi_extensions={"requestBody": described.BODY},
@@ -51,7 +51,7 @@ def put_file(path: models.FilePath, query: StrictOptions) -> Answer:
 
 
 @api.post(
-    "/v1/files/<name>",
+    "/v1/files/<path:name>",
     summary="Upload a recording as it is, by POST",
     responses={202: models.Job},
     openapi_extensions={"requestBody": described.BODY},

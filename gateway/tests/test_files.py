@@ -92,6 +92,17 @@ def test_a_file_with_a_wrong_digest_leaves_nothing(world: World, field: str, sta
     assert world.is_untouched()
 
 
+def test_digests_that_contradict_each_other_are_refused_unread(world: World) -> None:
+    right, wrong = digest("sha-256", TALK), digest("sha-256", b"other")
+    for content, whole in ((right, wrong), (wrong, right)):
+        headers = {**world.ada, "Content-Digest": content, "Repr-Digest": whole}
+        answer = world.client.put("/v1/files/a.mp4", input_stream=Unread(TALK), headers=headers)
+        assert_problem(answer, 400, "malformed")
+    assert world.is_untouched()
+    both = {"Content-Digest": right, "Repr-Digest": f"{right}, {digest('sha-512', TALK)}"}
+    assert put(world, **both).status_code == 202
+
+
 def test_a_digest_of_a_kind_we_do_not_know_is_passed_over(world: World) -> None:
     assert put(world, **{"Content-Digest": "unixsum=:AAAA:, adler=1"}).status_code == 202
 
@@ -240,6 +251,16 @@ def url(request: pytest.FixtureRequest, world: World) -> Iterator[str]:
         run: Callable[[], AbstractContextManager[Any]] = request.getfixturevalue("run")
         with run() as server:
             yield server.url
+
+
+@pytest.mark.parametrize("name", ["b.mp4", "a/b.mp4", "a%2Fb.mp4", "a%2fb.mp4", "C:%5Ca%5Cb.mp4", "../a/%2E%2E/b.mp4"])
+def test_of_a_path_the_last_part_is_the_name(world: World, url: str, name: str) -> None:
+    head = f"PUT /v1/files/{name} HTTP/1.1\r\nHost: x\r\nAuthorization: {world.ada['Authorization']}\r\n"
+    with dial(url) as connection:
+        connection.sendall(f"{head}Connection: close\r\nContent-Length: {len(TALK)}\r\n\r\n".encode() + TALK)
+        answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 202 ")
+    assert b'"title":"b.mp4"' in answer
 
 
 def head(world: World, *lines: str) -> bytes:

@@ -26,7 +26,7 @@ def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]
 
 def test_every_route_is_described(world: World, document: dict[str, Any]) -> None:
     routes = {
-        (re.sub(r"<(\w+)>", r"{\1}", rule.rule), method.lower())
+        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method.lower())
         for rule in world.app.url_map.iter_rules()
         for method in rule.methods or ()
         if method.lower() in METHODS
