@@ -1,4 +1,4 @@
-"""Removes what is to go: what was kept long enough, uploads that nobody ended, old notes, and bytes that nothing names."""
+"""Removes what is to go: what was kept long enough, uploads that nobody ended, old links and notes, and bytes that nothing names."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ from pipeline.errors import Unavailable
 from pipeline.removals import Removals, named
 from pipeline.retention import remove_jobs, remove_originals
 from pipeline.settings import Settings
+from pipeline.shares import expire_links
 from pipeline.uploads import expire
 
 log = structlog.get_logger()
@@ -34,6 +35,8 @@ class Removed:
     """Jobs that lost what was uploaded."""
     uploads: int
     """That nobody ended."""
+    links: int
+    """That expired."""
     notes: int
     blobs: int
 
@@ -47,9 +50,11 @@ def clean(engine: Engine, blobs: BlobStore, settings: Settings) -> Removed:
     jobs = remove_jobs(engine, limits)
     originals = remove_originals(engine, limits)
     uploads = sum(iter(lambda: expire(engine, BATCH), 0))
+    links = sum(iter(lambda: expire_links(engine, BATCH), 0))
     notes = _forget(engine, DeletionRow, DELETION_DAYS) + _forget(engine, UsageRow, USAGE_DAYS)
     removed = Removals(engine, blobs).carry_out()
-    return Removed(jobs, originals, uploads, notes, removed + _remove_unnamed(engine, blobs, settings.janitor_hours))
+    removed += _remove_unnamed(engine, blobs, settings.janitor_hours)
+    return Removed(jobs, originals, uploads, links, notes, removed)
 
 
 def run(engine: Engine, blobs: BlobStore, settings: Settings, stop: Event) -> None:

@@ -7,17 +7,18 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 
 from dev.waiting import eventually
 from pipeline import database, janitor
 from pipeline.blobs.directory import DirectoryBlobs
-from pipeline.catalog import Base, DeletionRow, UploadRow, UsageRow
+from pipeline.catalog import Base, DeletionRow, LinkRow, UploadRow, UsageRow
 from pipeline.database import now, transaction
 from pipeline.errors import Unavailable
 from pipeline.janitor import clean
 from pipeline.jobs import Jobs
 from pipeline.settings import Settings
+from pipeline.shares import Shares
 from pipeline.tests.makers import (
     OWNER,
     a_job,
@@ -67,7 +68,7 @@ def test_one_round_does_everything_and_says_so(catalog: Engine, store: Directory
     an_upload(catalog, "late", days=-1)
     an_upload(catalog, "in-time", days=1)
     done = clean(catalog, store, settings(keep_original_days=30, keep_result_days=90, **AT_ONCE))
-    assert str(done) == "1 jobs, 1 originals, 1 uploads, 0 notes, 7 blobs"
+    assert str(done) == "1 jobs, 1 originals, 1 uploads, 0 links, 0 notes, 7 blobs"
     assert [job.id for job in Jobs(catalog).list(OWNER)[0]] == [lately.id]
     assert stored_blobs(store) == named_blobs(catalog) | {"in-time"}
     assert len(named_blobs(catalog)) == 1
@@ -86,6 +87,19 @@ def test_notes_are_kept_as_long_as_somebody_asks_for_them(
     with transaction(catalog) as session:
         assert list(session.scalars(select(DeletionRow.job_id))) == ["29"]
         assert sorted(session.scalars(select(UsageRow.bytes))) == [0, 61]
+
+
+def test_links_go_when_they_have_expired(
+    catalog: Engine, store: DirectoryBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(janitor, "BATCH", 2)
+    job = a_recording(catalog, store)
+    for hours in (-3, -2, -1, 1):
+        Shares(catalog).make(OWNER, job.id, None, now() + timedelta(hours=hours), None)
+    assert clean(catalog, store, settings()).links == 3
+    assert clean(catalog, store, settings()).links == 0
+    with transaction(catalog) as session:
+        assert session.scalar(select(func.count()).select_from(LinkRow)) == 1
 
 
 def test_the_catalog_is_tended_while_the_store_is_away(catalog: Engine, store: DirectoryBlobs, tmp_path: Path) -> None:
@@ -124,7 +138,7 @@ def test_the_command_says_what_went(store: DirectoryBlobs, tmp_path: Path) -> No
     a_recording(catalog, store)
     write(store, "nobodys", b"12345")
     done = run_clean(tmp_path)
-    assert done.stdout == "Removed: 0 jobs, 0 originals, 0 uploads, 0 notes, 1 blobs.\n"
+    assert done.stdout == "Removed: 0 jobs, 0 originals, 0 uploads, 0 links, 0 notes, 1 blobs.\n"
     assert json.loads(done.stderr)["blob"] == "nobodys"
     catalog.dispose()
 
