@@ -32,7 +32,7 @@ class Settings(BaseSettings):
     mail_from: str = Field("Spool <spool@localhost>", description="The sender of mails.")
     public_url: str | None = Field(
         None,
-        description="The gateway's address as people reach it, for example `https://spool.example.org`; links in mails begin with it.",
+        description="The gateway's address as people reach it, for example `https://spool.example.org`; links begin with it.",
     )
 
     auth_url: str | None = Field(None, description="Where the gateway reaches auth, for example `http://auth:8000`.")
@@ -43,9 +43,9 @@ class Settings(BaseSettings):
     token_seconds: int = Field(900, gt=0, description="How long a sign-in token is good for.")
     link_keys: SecretStr | None = Field(
         None,
-        description="Secrets that sign links in mails, separated by spaces, 32 characters or more each. The last one signs; older ones are still accepted.",
+        description="Secrets that sign links, separated by spaces, 32 characters or more each. The last one signs; older ones are still accepted.",
     )
-    link_days: int = Field(7, gt=0, description="How long a link in a mail is good for.")
+    link_days: int = Field(7, gt=0, description="How many days a link is good for, unless who makes it says otherwise.")
 
     upload_limit: int = Field(20 * 2**30, gt=0, description="The largest upload, in bytes.")
     upload_hours: float = Field(
