@@ -1,11 +1,12 @@
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine
 
 from pipeline.blobs.directory import DirectoryBlobs
-from pipeline.jobs import BadCursor, Jobs
+from pipeline.jobs import BadCursor, Job, Jobs
 from pipeline.removals import Removals
 from pipeline.tasks import Tasks
 from pipeline.tests.makers import OWNER, a_job, an_artifact, stored_blobs, write
@@ -105,6 +106,21 @@ def test_artifacts_are_found_by_id_and_by_name(catalog: Engine) -> None:
     assert jobs.artifact(OWNER, original.id) == original
     assert jobs.named_artifact(OWNER, job.id, "Größe 😀.mp4") == original
     assert jobs.linked_artifact(original.id) == replace(original)
+
+
+def test_changes_are_found_from_a_time_on_so_many_at_once_and_without_those_known(catalog: Engine) -> None:
+    jobs = Jobs(catalog)
+    first, second, third = (a_job(catalog)[0] for _ in range(3))
+    a_job(catalog, owner=STRANGER)
+
+    def found(since: datetime, limit: int, *known: Job) -> list[str]:
+        return [job.id for job in jobs.changed(OWNER, since, limit, [(job.changed_at, job.id) for job in known])]
+
+    assert found(first.changed_at, 2) == [first.id, second.id]
+    assert found(second.changed_at, 9) == [second.id, third.id]
+    assert found(first.changed_at, 2, first, third) == [second.id]
+    jobs.cancel(OWNER, first.id)
+    assert found(first.changed_at, 9, first, second, third) == [first.id], "it has changed again"
 
 
 def test_percent_is_whole_only_when_done(catalog: Engine) -> None:
