@@ -78,7 +78,7 @@ def create_upload(header: Creation) -> Response:
     parts = parts_of(header.concat)
     if parts is not None:
         return _created(_join(parts, header.metadata or ""))
-    read_metadata(header.metadata)
+    _check_metadata(header.metadata)
     length = length_of(header)
     if length == 0:
         raise Problem("file_empty")
@@ -174,6 +174,12 @@ for _path in (PATH, f"{PATH}/<id>"):
     api.add_url_rule(_path, view_func=tell_what_is_spoken, methods=["OPTIONS"], provide_automatic_options=False)
 
 
+def _check_metadata(field: str | None) -> None:
+    """What could not become a job is refused before its bytes come."""
+    _, wanted = read_metadata(field)
+    intake.check_mails(wanted)
+
+
 def _checksum(header: Creation | Append) -> Checksum | None:
     return None if header.checksum is None else Checksum(header.checksum)
 
@@ -207,7 +213,7 @@ def _begin(upload: Upload, checksum: Checksum | None) -> Upload:
 
 
 def _join(parts: Sequence[str], metadata: str) -> Upload:
-    read_metadata(metadata)
+    _check_metadata(metadata)
     try:
         final = services().uploads.join(identity().owner, parts, metadata)
     except Missing:

@@ -8,7 +8,7 @@ from werkzeug.http import parse_date
 
 from gateway.tests.conftest import LIMIT, World
 from gateway.tests.exchanges import TALK, assert_problem
-from gateway.tests.tus import Tus, assert_talk, final, nothing_is_kept, set_row
+from gateway.tests.tus import Tus, assert_talk, final, id_of, metadata, nothing_is_kept, set_row, upload_ids
 from pipeline import uploads
 from pipeline.catalog import JobRow
 from pipeline.database import now, transaction
@@ -94,6 +94,14 @@ def test_who_has_sent_all_that_the_quota_allows_may_say_so(world: World) -> None
     path = tus.create(None)
     assert tus.patch(path, 0, TALK[:1500]).status_code == 204
     assert tus.patch(path, 1500, b"", Upload_Length="1500").headers["Spool-Job"]
+
+
+def test_who_would_send_too_many_mails_is_told_before_the_bytes_come(world: World, tus: Tus) -> None:
+    part = tus.part(TALK)
+    quiet, others = Tus(world, world.changed(quota_day_mails=1).app), metadata(notify="eve@example.org,joe@example.org")
+    for headers in ({"Upload_Length": "10"}, {"Upload_Concat": final([part])}):
+        assert_problem(quiet.send("POST", "/v1/uploads", Upload_Metadata=others, **headers), 429, "quota_mails")
+    assert upload_ids(world) == {id_of(part)}
 
 
 def test_a_user_may_begin_only_so_many(world: World, tus: Tus, monkeypatch: pytest.MonkeyPatch) -> None:
