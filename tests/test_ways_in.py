@@ -60,6 +60,15 @@ def assert_arrived(client: Client, job: dict[str, Any], recording: Path) -> None
     assert client.http.get(original["href"]).content == recording.read_bytes()
 
 
+@pytest.fixture
+def huge(tmp_path: Path) -> Path:
+    """25 GB without contents, which take no room."""
+    path = tmp_path / "huge.mp4"
+    with path.open("wb") as file:
+        file.truncate(25 * 2**30)
+    return path
+
+
 def originals(suite: Suite) -> set[str]:
     return {blob for blob in suite.stored() if blob.endswith("-original")}
 
@@ -85,11 +94,27 @@ def test_the_server_says_that_it_wants_the_body_before_it_comes(suite: Suite, cl
     assert_arrived(client, client.ended(job["id"]), recording)
 
 
-def test_a_body_that_is_too_large_is_refused_before_it_comes(suite: Suite, client: Client, tmp_path: Path) -> None:
-    announced = ("-X", "PUT", "-H", f"Content-Length: {21 * 2**30}", "-w", " %{http_code}")
-    problem, status = curl(*announced, *client.bearer, f"{suite.url}/v1/files/huge.mp4", folder=tmp_path).rsplit(" ", 1)
-    assert status == "413"
-    assert json.loads(problem)["asked"] == 21 * 2**30
+@pytest.mark.parametrize(
+    "way", [("-T", "huge.mp4", "{url}/v1/files/huge.mp4"), ("-F", "file=@huge.mp4", "{url}/upload")]
+)
+def test_curl_learns_that_its_file_is_too_large_before_it_sends_any(
+    way: tuple[str, ...], suite: Suite, client: Client, huge: Path
+) -> None:
+    waits = ("-H", "Expect: 100-continue", "--expect100-timeout", "50", "-D", "headers", "-w", " %{size_upload}")
+    arguments = (word.format(url=suite.url) for word in way)
+    problem, sent = curl(*waits, *client.bearer, *arguments, folder=huge.parent).rsplit(" ", 1)
+    statuses = [line for line in (huge.parent / "headers").read_text().splitlines() if line.startswith("HTTP")]
+    assert [status.split()[1] for status in statuses] == ["413"]
+    assert json.loads(problem)["asked"] >= 24 * 2**30
+    assert sent == "0"
+
+
+def test_curl_learns_that_its_file_is_too_large_while_it_sends(suite: Suite, client: Client, huge: Path) -> None:
+    sends = ("-T", "huge.mp4", "-H", "Expect:", "-w", " %{http_code}", *client.bearer)
+    for _ in range(5):
+        problem, status = curl(*sends, f"{suite.url}/v1/files/huge.mp4", folder=huge.parent).rsplit(" ", 1)
+        assert status == "413"
+        assert json.loads(problem)["asked"] == 25 * 2**30
 
 
 @pytest.mark.parametrize("way", ["with its length", "as a form", "by its address"])
