@@ -36,6 +36,13 @@ def admit(length: int | None) -> int:
         return room
 
 
+def more(length: int | None) -> int:
+    """How many bytes an upload that has begun may get beside those it has; as `admit`."""
+    check_room(length or 0)
+    with _quotas():
+        return min(services().settings.upload_limit, services().accounts.more(identity().owner, length or 0))
+
+
 @contextmanager
 def admitted(length: int | None) -> Iterator[int]:
     """As `admit`; while the block lasts, other uploads of the same user find these bytes counted."""

@@ -78,7 +78,7 @@ class Hub:
         keep_alive: float = 15.0,
         stall: float = 30.0,
         limit: int = 1000,
-        share: int = 100,
+        share: int = 250,
     ) -> None:
         self.interval = interval
         self.keep_alive = keep_alive

@@ -1,13 +1,12 @@
-"""The one file of a multipart body (RFC 7578), passed on piece by piece: neither memory nor a temporary file holds it."""
+"""The one file of a form (RFC 7578), passed on piece by piece: neither memory nor a temporary file holds it."""
 
-import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import IO
 
-from werkzeug.exceptions import RequestEntityTooLarge
-from werkzeug.sansio.multipart import NEED_DATA, Data, Epilogue, Event, Field, File, MultipartDecoder
+from multipart import MultipartError, MultipartSegment, PushMultipartParser
+from werkzeug.http import parse_options_header
 
-from gateway.receiving import Receiver
+from gateway.receiving import Receiver, pieces
 from pipeline.blobs import CHUNK
 from pipeline.problems import Problem
 
@@ -17,14 +16,10 @@ PARTS = 100
 """How many parts a body may have."""
 OVERHEAD = CHUNK
 """Bytes that a body may have besides the file: other fields, and what frames them."""
-LONGEST = 2 * CHUNK
-"""Bytes of a piece that the decoder gets at once."""
-MORE, PADDING = 65536, 16
-"""Bytes read to complete a delimiter, and bytes that its line may have after the boundary."""
 
 
 class Form:
-    """Takes the events of a body, in order; the one file's bytes go to `receiver`. Both methods raise `Problem`.
+    """Takes what a parser finds in a body, in order; the one file's bytes go to `receiver`. Both methods raise `Problem`.
 
     `name` is what the client calls the file, `fields` are the texts beside it.
     """
@@ -33,32 +28,33 @@ class Form:
         self.name = ""
         self.fields: dict[str, list[str]] = {}
         self._receiver = receiver
-        self._write: Callable[[bytes], None] | None = None
+        self._write: Callable[[bytes], None] = receiver.write
+        self._field: str | None = None
         self._text = bytearray()
 
-    def take(self, event: Event) -> None:
-        match event:
-            case File(filename=name) if name:  # a browser sends an empty name for a file that was not chosen
-                self._begin(name)
-            case File():
-                self._write = None
-            case Field(name=name):
-                self._text, self._write = bytearray(), self._add_text
-                self._field = name or ""
-            case Data(data=data, more_data=more) if self._write:
-                self._write(data)
-                if not more and self._write == self._add_text:
-                    self.fields.setdefault(self._field, []).append(self._text.decode(errors="replace"))
+    def take(self, found: MultipartSegment | bytes | None) -> None:
+        """A part's head, a piece of its content, or its end."""
+        match found:
+            case MultipartSegment():
+                self._begin(found.name, _filename(found))
+            case None if self._field is not None:
+                self.fields.setdefault(self._field, []).append(self._text.decode(errors="replace"))
+            case bytes() | bytearray():
+                self._write(found)
 
     def end(self) -> None:
         if not self.name:
             raise Problem("file_missing")
         self._receiver.end()
 
-    def _begin(self, name: str) -> None:
-        if self.name:
+    def _begin(self, field: str, filename: str | None) -> None:
+        self._field = field if filename is None else None
+        if not filename:  # a browser sends an empty name for a file that was not chosen
+            self._text, self._write = bytearray(), self._add_text
+        elif self.name:
             raise Problem("files_too_many")
-        self.name, self._write = name, self._receiver.write
+        else:
+            self.name, self._write = filename, self._receiver.write
 
     def _add_text(self, data: bytes) -> None:
         self._text += data[: LONGEST_FIELD - len(self._text)]
@@ -70,35 +66,31 @@ def receive(body: IO[bytes], boundary: bytes, receiver: Receiver) -> Form:
     Raises `Problem` unless it holds exactly one, werkzeug's HTTPException if the client goes away or sends too much.
     """
     form = Form(receiver)
-    decoder = MultipartDecoder(boundary, max_form_memory_size=2 * LONGEST, max_parts=PARTS)
-    for piece in _pieces(body, b"--" + boundary):
-        for event in _decode(decoder, piece):
-            form.take(event)
+    parser = PushMultipartParser(boundary, max_segment_count=PARTS)
+    for piece in pieces(body):
+        _feed(parser, piece, form)
+    _close(parser)
     form.end()
     return form
 
 
-def _pieces(body: IO[bytes], delimiter: bytes) -> Iterator[bytes]:
-    """All of the body, then an empty piece. None ends at a delimiter whose line is not complete.
-
-    There werkzeug's decoder counts the carriage return before the delimiter as content (pallets/werkzeug#3285).
-    """
-    reader = io.BufferedReader(body, MORE)
-    while piece := reader.read(CHUNK):
-        while delimiter in piece[-len(delimiter) - PADDING :] and len(piece) < LONGEST and (more := reader.read(MORE)):
-            piece += more
-        yield piece
-    yield b""
-
-
-def _decode(decoder: MultipartDecoder, piece: bytes) -> Iterator[Event]:
-    """What `piece` completes. An empty one is the end of the body: the decoder fails if it still expects something."""
+def _feed(parser: PushMultipartParser, piece: bytes, form: Form) -> None:
     try:
-        decoder.receive_data(piece or None)
-        event = decoder.next_event()
-        while event is not NEED_DATA and not isinstance(event, Epilogue):
-            yield event
-            event = decoder.next_event()
-    except (RequestEntityTooLarge, ValueError) as error:
-        cause = "The body is not multipart/form-data as RFC 7578 describes it." if piece else "The body ends too early."
-        raise Problem("malformed", cause) from error
+        for found in parser.parse(piece):
+            form.take(found)
+    except MultipartError as error:
+        raise Problem("malformed", "The body is not multipart/form-data as RFC 7578 describes it.") from error
+
+
+def _close(parser: PushMultipartParser) -> None:
+    try:
+        parser.close()
+    except MultipartError as error:
+        raise Problem("malformed", "The body ends too early.") from error
+
+
+def _filename(part: MultipartSegment) -> str | None:
+    """Also where it is given as `filename*`, which RFC 7578 forbids and some clients send."""
+    if part.filename is not None:
+        return part.filename
+    return parse_options_header(part.header("Content-Disposition", ""))[1].get("filename")

@@ -1,7 +1,7 @@
 """A file's bytes on their way in: counted, hashed and looked at once, while they go to the blob store."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO
 
@@ -74,11 +74,17 @@ def receive(body: IO[bytes], receiver: Receiver, length: int | None) -> None:
 
     Raises `Problem`, and werkzeug's HTTPException if the client goes away or sends too much.
     """
-    while piece := body.read(CHUNK):
+    for piece in pieces(body):
         receiver.write(piece)
     if length is not None and receiver.bytes < length:  # not every server says that the client has gone
         raise Problem("malformed", "The body ends too early.")
     receiver.end()
+
+
+def pieces(body: IO[bytes]) -> Iterator[bytes]:
+    """All of `body`, CHUNK by CHUNK. Raises werkzeug's HTTPException if the client goes away or sends too much."""
+    while piece := body.read(CHUNK):
+        yield piece
 
 
 def expected_digests(*fields: str | None) -> dict[str, bytes]:

@@ -268,7 +268,7 @@ def _set_length(held: Held, length: int) -> None:
     if length > limit:
         raise Problem("too_large", limit=limit, asked=length)
     if length > offset:
-        intake.admit(length - offset)
+        intake.more(length - offset)
     held.advance(offset, length)
 
 
@@ -278,7 +278,7 @@ def _append(held: Held, checksum: Checksum | None) -> Upload:
     if upload.offset + (coming or 0) > end:
         raise Problem("too_large", limit=end, asked=coming)
     if upload.length is None and coming != 0:
-        end = min(end, upload.offset + intake.admit(coming))
+        end = min(end, upload.offset + intake.more(coming))
     request.max_content_length = end - upload.offset + 1
     if not upload.job_id:
         resumable.append(held, request.stream, checksum, end)

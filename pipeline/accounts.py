@@ -104,6 +104,11 @@ class Accounts:
         with transaction(self.engine) as session:
             return _room(session, owner, self._limits(session, owner), asked)
 
+    def more(self, owner: str, asked: int) -> int:
+        """As `admit`, for an upload that has begun and counts already."""
+        with transaction(self.engine) as session:
+            return _more(session, owner, self._limits(session, owner), asked)
+
     @contextmanager
     def admitted(self, owner: str, asked: int | None, most: int) -> Iterator[int]:
         """As `admit`, and the bytes count while the block lasts: of uploads that come at the same time, each finds the others.
@@ -156,18 +161,23 @@ def _lock(session: Session, owner: str) -> None:
 
 
 def _room(session: Session, owner: str, limits: Limits, asked: int) -> int:
-    """Bytes. Raises QuotaExceeded."""
-    moment, room = now(), [UNLIMITED]
-    if limits.stored_bytes is not None:
-        room.append(_fits("stored_bytes", limits.stored_bytes, _stored_bytes(session, owner), asked))
-    if limits.day_bytes is not None:
-        used = _day_bytes(session, owner)
-        room.append(_fits("day_bytes", limits.day_bytes, used, asked, _until(_tomorrow(moment))))
+    """Bytes that a new upload may have. Raises QuotaExceeded."""
     if limits.jobs is not None:
         _fits("jobs", limits.jobs, _open_jobs(session, owner), 1, 60)
     if limits.month_minutes is not None:
         used = _month_minutes(session, owner)
-        _fits("month_minutes", limits.month_minutes, used, 1, _until(_next_month(moment)))
+        _fits("month_minutes", limits.month_minutes, used, 1, _until(_next_month(now())))
+    return _more(session, owner, limits, asked)
+
+
+def _more(session: Session, owner: str, limits: Limits, asked: int) -> int:
+    """Bytes. Raises QuotaExceeded."""
+    room = [UNLIMITED]
+    if limits.stored_bytes is not None:
+        room.append(_fits("stored_bytes", limits.stored_bytes, _stored_bytes(session, owner), asked))
+    if limits.day_bytes is not None:
+        used = _day_bytes(session, owner)
+        room.append(_fits("day_bytes", limits.day_bytes, used, asked, _until(_tomorrow(now()))))
     return min(room)
 
 

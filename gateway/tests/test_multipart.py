@@ -62,7 +62,7 @@ def test_a_field_that_is_too_long_is_cut_and_costs_no_memory() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"\x00\r\n--b", b"\x00\r\n-", b"\x00\r", b"\x00\n\n\n", b"\x00\r\n--c--\r\n", b"\x00--b--"]
+    "content", [b"\x00\r\n--", b"\x00\r\n-", b"\x00\r", b"\x00\n\n\n", b"\x00\r\n--c--\r\n", b"\x00--b--"]
 )
 def test_content_that_looks_like_a_boundary_is_kept(content: bytes) -> None:
     target = io.BytesIO()
@@ -108,6 +108,10 @@ def test_noise_is_refused_and_nothing_else_happens(body: bytes, prefix: bytes) -
         (FIELD + b"\r\n" + FIELD * 200 + END, "malformed"),
         (b"--b\r\nX: " + b"x" * 5 * CHUNK, "malformed"),
         (b"x" * 6 * CHUNK, "malformed"),
+        (
+            FILE + b"\x00\r\n--bx\r\n" + END,
+            "malformed",
+        ),  # a boundary must not begin a line of the content (RFC 2046, 5.1.1)
         (b"--b\r\nContent-Type: video/mp4\r\n\r\nx\r\n" + END, "malformed"),
         (FILE.replace(b"talk", b"\xff\xfe") + b"\x00\r\n" + END, "malformed"),
     ],

@@ -118,3 +118,11 @@ def test_an_upload_of_unknown_length_is_bounded(tus: Tus) -> None:
     path = tus.create(None)
     assert_problem(tus.patch(path, 0, bytes(LIMIT + 1)), 413, "too_large")
     assert tus.offset(path) == 0
+
+
+def test_the_last_job_that_may_be_open_can_be_of_unknown_length(world: World) -> None:
+    tus = Tus(world, world.changed(quota_jobs=1).app)
+    path = tus.create(None)
+    assert tus.patch(path, 0, TALK[:1000]).status_code == 204
+    assert_problem(tus.send("POST", "/v1/uploads", Upload_Length="1"), 429, "quota_jobs")
+    assert tus.patch(path, 1000, TALK[1000:1500], Upload_Length="1500").headers["Spool-Job"]
