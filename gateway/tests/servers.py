@@ -43,7 +43,8 @@ class Gunicorn:
 
     @property
     def worker(self) -> int:
-        return int(Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()[0])
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children")
+        return int(eventually(children.read_text).split()[0])
 
 
 @contextmanager
