@@ -98,6 +98,10 @@ class Hub:
         """Whether `limit` clients are held, or as many as may have half of the process's file descriptors."""
         return len(self._held) >= min(self.limit, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
 
+    def has_all_of(self, owner: str | None) -> bool:
+        """Whether `owner` has a whole share; None stands for clients that are refused and about to go."""
+        return list(self._held.values()).count(owner) >= self.share
+
     def stream(self, owner: str, source: Source, cursor: str | None, until: float) -> Response:
         """The events of `source` until it is over, the client leaves or stalls, or `until`. Raises `Problem` if full."""
         return self._response(
@@ -152,7 +156,7 @@ class Hub:
 
     def _admit(self, owner: str) -> None:
         later = {"Retry-After": str(RETRY_AFTER)}
-        if list(self._held.values()).count(owner) >= self.share:
+        if self.has_all_of(owner):
             detail = f"You listen or wait {self.share} times here already, the most there may be; end one of them."
             raise Problem("too_many_requests", detail, headers=later)
         if self.full:

@@ -2,71 +2,55 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO
 
 import http_sf
 
 from pipeline.blobs import CHUNK, Writer
+from pipeline.fingerprint import Fingerprint
 from pipeline.problems import Problem
-from pipeline.sniff import HEAD, plainly_not_media
 
 ALGORITHMS = {"sha-256": "sha256", "sha-512": "sha512"}
 """Those of RFC 9530 that are not broken, and Python's names for them."""
 
 
-LARGE = CHUNK // 4
-"""Bytes of a piece that is worth handing to another thread."""
-
-
 class Receiver:
-    """Passes what is written on to `target`, at most `limit` bytes of it. Both methods raise `Problem`.
-
-    Large pieces are hashed in a thread beside the writing: hashlib does not hold the interpreter's lock meanwhile.
-    """
+    """Passes what is written on to `target`, at most `limit` bytes of it. Both methods raise `Problem`."""
 
     def __init__(self, target: Writer, limit: int, expected: Mapping[str, bytes] | None = None) -> None:
-        self.bytes = 0
         self._target = target
         self._limit = limit
-        self._expected = dict(expected or {})
-        self._digests = {name: hashlib.new(ALGORITHMS[name]) for name in {"sha-256", *self._expected}}
-        self._head = b""
-        self._beside = ThreadPoolExecutor(1, "digests")
-        self._hashed: Future[None] = Future()
-        self._hashed.set_result(None)
+        self._seen = Fingerprint()
+        self._expected = {name: (hashlib.new(ALGORITHMS[name]), digest) for name, digest in (expected or {}).items()}
+
+    @property
+    def bytes(self) -> int:
+        return self._seen.bytes
 
     @property
     def sha256(self) -> str:
-        self._hashed.result()
-        return self._digests["sha-256"].hexdigest()
+        return self._seen.hexdigest()
 
     def write(self, data: bytes) -> None:
-        self.bytes += len(data)
-        if self.bytes > self._limit:
+        """Refuses what is too much, or plainly no recording, as soon as that can be seen."""
+        if self.bytes + len(data) > self._limit:
             raise Problem("too_large", limit=self._limit)
-        self._head += data[: HEAD - len(self._head)]
-        self._hashed.result()
-        if len(data) < LARGE:
-            self._hash(data)
-        else:
-            self._hashed = self._beside.submit(self._hash, data)
+        self._seen.add(data)
+        if self._seen.begun and self._seen.plainly_not_media:
+            raise Problem("file_not_media")
+        for digest, _ in self._expected.values():
+            digest.update(data)
         self._target.write(data)
 
     def end(self) -> None:
         """Says what is wrong with the file as a whole."""
         if not self.bytes:
             raise Problem("file_empty")
-        if plainly_not_media(self._head):
+        if self._seen.plainly_not_media:
             raise Problem("file_not_media")
-        self._hashed.result()
-        for name, digest in self._expected.items():
-            if self._digests[name].digest() != digest:
+        for name, (digest, expected) in self._expected.items():
+            if digest.digest() != expected:
                 raise Problem("digest_wrong", f"The bytes that came do not have the {name} that the request names.")
-
-    def _hash(self, data: bytes) -> None:
-        for digest in self._digests.values():
-            digest.update(data)
 
 
 def receive(body: IO[bytes], receiver: Receiver, length: int | None) -> None:

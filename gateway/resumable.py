@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import IO
 
 from gateway import intake
-from gateway.hashes import Running
 from gateway.services import services
 from gateway.tus_headers import Checksum, read_metadata
 from pipeline.blobs import CHUNK, Growing
 from pipeline.errors import Unavailable
+from pipeline.fingerprint import Fingerprint
 from pipeline.problems import Problem
 from pipeline.sniff import HEAD, plainly_not_media
 from pipeline.uploads import Held, Upload
@@ -117,7 +117,7 @@ def _ask_for_room(final: Upload) -> None:
 
 
 def _copy_parts(held: Held) -> None:
-    final, running = held.upload, Running()
+    final, running = held.upload, Fingerprint()
     parts = [services().uploads.get(final.owner, part) for part in final.parts]
     with services().blobs.extend(final.blob, 0) as target:
         for piece in (piece for part in parts for piece in _stored(part)):

@@ -10,7 +10,7 @@ from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import IntegrityError
 
 from pipeline.catalog import MailRow
-from pipeline.database import now, transaction
+from pipeline.database import changed, now, transaction
 from pipeline.errors import Interrupted
 from pipeline.work import Task
 
@@ -65,7 +65,7 @@ class Ledger:
     def _move(self, entry: MailEntry, state: State, *also_from: State, sent_at: datetime | None = None) -> bool:
         mine = update(MailRow).where(MailRow.id == entry.id, MailRow.state.in_((entry.state, *also_from)))
         with transaction(self.engine) as session:
-            moved: bool = session.execute(mine.values(state=state, sent_at=sent_at)).rowcount == 1  # type: ignore[attr-defined]
+            moved = changed(session, mine.values(state=state, sent_at=sent_at)) == 1
         if moved:
             entry.state = state
         return moved

@@ -5,7 +5,21 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import URL, Connection, DateTime, Dialect, Engine, TypeDecorator, create_engine, event, make_url, text
+from sqlalchemy import (
+    URL,
+    Connection,
+    CursorResult,
+    DateTime,
+    Delete,
+    Dialect,
+    Engine,
+    TypeDecorator,
+    Update,
+    create_engine,
+    event,
+    make_url,
+    text,
+)
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import ArgumentError, DisconnectionError, InterfaceError, OperationalError, TimeoutError
 from sqlalchemy.orm import Session
@@ -111,6 +125,12 @@ def translated() -> Iterator[None]:
         yield
     except AWAY as error:
         raise Unavailable("the database does not answer") from error
+
+
+def changed(session: Session, statement: Update | Delete) -> int:
+    """Executes it, and returns how many rows it met."""
+    result = session.execute(statement)
+    return result.rowcount if isinstance(result, CursorResult) else 0
 
 
 def ping(engine: Engine) -> None:

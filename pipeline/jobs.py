@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session, selectinload
 
 from pipeline import flow
 from pipeline.catalog import ENDED, ArtifactRow, DeletionRow, JobRow, TaskRow, UploadRow, UsageRow
-from pipeline.database import now, transaction
+from pipeline.database import changed, now, transaction
 from pipeline.errors import Busy
 from pipeline.messages import Message
 from pipeline.options import Options
@@ -207,7 +207,7 @@ def _begin(session: Session, job: JobRow, new: NewJob) -> list[TaskRow]:
 def _end_upload(session: Session, upload: str, job_id: str) -> None:
     """Raises Busy if another has ended it, or given it up."""
     open_still = update(UploadRow).where(UploadRow.id == upload, UploadRow.job_id.is_(None))
-    if not session.execute(open_still.values(job_id=job_id)).rowcount:  # type: ignore[attr-defined]
+    if not changed(session, open_still.values(job_id=job_id)):
         raise Busy("the upload has ended")
 
 

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
 from uuid import uuid4
 
-from sqlalchemy import CursorResult, Engine, Select, delete, or_, select, update
+from sqlalchemy import Engine, Select, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from pipeline.catalog import ArtifactRow, JobRow, LinkRow
-from pipeline.database import now, transaction
+from pipeline.database import changed, now, transaction
 from pipeline.reuse import artifact
 from pipeline.work import Artifact
 
@@ -77,7 +76,7 @@ class Shares:
         """False if there is no such link."""
         mine = select(JobRow.id).where(JobRow.id == job_id, JobRow.owner == owner).scalar_subquery()
         with transaction(self.engine) as session:
-            return _count(session, delete(LinkRow).where(LinkRow.id == share_id, LinkRow.job_id == mine)) == 1
+            return changed(session, delete(LinkRow).where(LinkRow.id == share_id, LinkRow.job_id == mine)) == 1
 
     def revoke_all(self, owner: str, job_id: str) -> bool:
         """Those in mails too, whenever they were sent. False if the owner has no such job."""
@@ -107,14 +106,14 @@ class Shares:
         some_left = or_(LinkRow.downloads.is_(None), LinkRow.used < LinkRow.downloads)
         used = update(LinkRow).where(LinkRow.id == share_id, some_left).values(used=LinkRow.used + 1)
         with transaction(self.engine) as session:
-            return _count(session, used) == 1
+            return changed(session, used) == 1
 
 
 def expire_links(engine: Engine, batch: int) -> int:
     """Deletes up to `batch` rows of links that have expired, and returns how many. Raises `Unavailable`."""
     with transaction(engine) as session:
         due = session.scalars(select(LinkRow.id).where(LinkRow.expires_at < now()).limit(batch)).all()
-        return _count(session, delete(LinkRow).where(LinkRow.id.in_(due)))
+        return changed(session, delete(LinkRow).where(LinkRow.id.in_(due)))
 
 
 def _lock(session: Session, owner: str, job_id: str) -> str | None:
@@ -152,7 +151,3 @@ def _share(row: LinkRow, owner: str, artifact: str | None) -> Share:
         row.created_at,
         row.expires_at,
     )
-
-
-def _count(session: Session, statement: Any) -> int:
-    return cast(CursorResult[Any], session.execute(statement)).rowcount

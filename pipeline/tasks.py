@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, CursorResult, Engine, Update, func, select, update
+from sqlalchemy import ColumnElement, Engine, func, select, update
 from sqlalchemy.orm import Session
 
 from pipeline import flow
 from pipeline.catalog import ENDED, ArtifactRow, JobRow, TaskRow, UsageRow
-from pipeline.database import now, transaction
+from pipeline.database import changed, now, transaction
 from pipeline.messages import Message
 from pipeline.names import free_name
 from pipeline.options import Options
@@ -59,7 +59,7 @@ class Tasks:
             if session.scalar(select(TaskRow.percent).where(*_fence(task))) not in (None, int(percent)):
                 _touch(session, task.job_id)
             mine = update(TaskRow).where(*_fence(task))
-            return _rows(session, mine.values(lease_until=self._lease_end(), percent=int(percent))) == 1
+            return changed(session, mine.values(lease_until=self._lease_end(), percent=int(percent))) == 1
 
     def finish(self, task: Task, result: Result) -> list[Message]:
         """Commits the artifacts and the tasks that follow, if the attempt still counts; otherwise their blobs are to go."""
@@ -251,7 +251,7 @@ def _end(session: Session, task: Task, **values: object) -> bool:
     """The job is locked first: the last two parts of a job, ending at the same moment, must see each other."""
     _lock(session, task.job_id)
     mine = update(TaskRow).where(*_fence(task))
-    ended = _rows(session, mine.values(finished_at=now(), lease_until=None, **values)) == 1
+    ended = changed(session, mine.values(finished_at=now(), lease_until=None, **values)) == 1
     if ended:
         _touch(session, task.job_id)
     return ended
@@ -276,11 +276,6 @@ def _lock(session: Session, job_id: str) -> None:
 def _touch(session: Session, job_id: str) -> None:
     """Notes that there is something new to see."""
     session.execute(update(JobRow).where(JobRow.id == job_id).values(changed_at=now()))
-
-
-def _rows(session: Session, statement: Update) -> int:
-    result = session.execute(statement)
-    return result.rowcount if isinstance(result, CursorResult) else 0
 
 
 def renew(row: TaskRow) -> None:

@@ -15,12 +15,12 @@ from typing import Any, TypedDict
 from uuid import uuid4
 
 import structlog
-from sqlalchemy import Engine, ScalarResult, Select, delete, func, or_, select, update
+from sqlalchemy import Delete, Engine, ScalarResult, Select, Update, delete, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from pipeline.catalog import UploadRow
-from pipeline.database import now, transaction
+from pipeline.database import changed, now, transaction
 from pipeline.errors import Busy, Unavailable
 from pipeline.removals import doom
 
@@ -280,8 +280,8 @@ def _remove(session: Session, rows: Sequence[UploadRow]) -> None:
     doom(session, [row.blob for row in rows])
 
 
-def _fenced(session: Session, change: Any) -> None:
-    if not session.execute(change).rowcount:  # type: ignore[attr-defined]
+def _fenced(session: Session, change: Update | Delete) -> None:
+    if not changed(session, change):
         raise Busy("another has taken the upload over")
 
 

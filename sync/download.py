@@ -1,6 +1,5 @@
 """One recording on its way in: counted, hashed and looked at as it comes, gone on with where it was cut."""
 
-import hashlib
 import re
 import time
 from dataclasses import dataclass, field
@@ -11,8 +10,8 @@ from werkzeug.http import parse_date, parse_options_header
 
 from pipeline.blobs import Writer
 from pipeline.errors import Reject, Retry
+from pipeline.fingerprint import Fingerprint
 from pipeline.names import safe_name
-from pipeline.sniff import HEAD, plainly_not_media
 from pipeline.work import Progress
 from sync.address import last_segment
 from sync.client import Answer, Client, Cut
@@ -62,10 +61,12 @@ class Body:
     limit: int
     meter: Meter
     total: int | None = None
-    size: int = 0
     whole: bool = False
-    digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
-    _head: bytes = b""
+    seen: Fingerprint = field(default_factory=Fingerprint)
+
+    @property
+    def size(self) -> int:
+        return self.seen.bytes
 
     def announce(self, total: int | None) -> None:
         """Raises Reject if that is too much."""
@@ -92,13 +93,10 @@ class Body:
         self._check_size(size)
         if self.total is not None and size > self.total:
             raise StartAgain
-        if self.size < HEAD:
-            self._head += piece[: HEAD - self.size]
-            if size >= HEAD:
-                self._check_head()
-        self.digest.update(piece)
+        self.seen.add(piece)
+        if self.seen.begun:
+            self._check_head()
         self.target.write(piece)
-        self.size = size
         self.meter.percent = 100 * size / self.total if self.total else 0
 
     def _check_size(self, size: int) -> None:
@@ -106,9 +104,9 @@ class Body:
             raise Reject(f"The recording at this address is larger than {self.limit:,} bytes, the most that is taken.")
 
     def _check_head(self) -> None:
-        if not self._head:
+        if not self.size:
             raise Reject(EMPTY)
-        if plainly_not_media(self._head):
+        if self.seen.plainly_not_media:
             raise Reject(DOCUMENT)
 
 

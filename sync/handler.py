@@ -58,5 +58,5 @@ def _store(client: Client, url: str, blobs: BlobStore, blob: str, limit: int, me
             with blobs.create(blob) as target:
                 body = Body(target, limit, meter)
                 name = download(client, url, body)
-            return Artifact(name, "original", media_type(name), body.size, body.digest.hexdigest(), blob)
+            return Artifact(name, "original", media_type(name), body.size, body.seen.hexdigest(), blob)
     raise Retry(BROKEN)

@@ -3,13 +3,15 @@
 import json
 import subprocess
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import httpx
 import pytest
 
 from dev.serving import THREADS, served
+from gateway.expectation import Expectation
+from gateway.listeners import Hub
 from gateway.multipart import OVERHEAD
 from gateway.tests import listening
 from gateway.tests.conftest import LIMIT, World
@@ -157,6 +159,15 @@ def test_who_waits_after_a_refusal_holds_no_thread(world: World, url: str) -> No
             connection.sendall(head(world, WAITS, f"Content-Length: {HUGE}"))
             assert connection.recv(1000).startswith(b"HTTP/1.1 413 ")
         assert httpx.get(f"{url}/healthz", timeout=10).is_success
+
+
+@pytest.mark.parametrize(("share", "by_server"), [(1, False), (0, True)])
+def test_who_is_refused_when_too_many_are_is_answered_by_the_server(share: int, by_server: bool) -> None:
+    hub = Hub(share=share)
+    with closing(hub), served("a server", Expectation(listening.app, hub)) as url:
+        answer = exchange(url, b"PUT /ping HTTP/1.1\r\nHost: x\r\nContent-Length: 2000000\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 405 ")
+    assert (b"Server: a server" in answer) == by_server
 
 
 @pytest.mark.parametrize("server", ["cheroot", "gunicorn"])

@@ -5,11 +5,11 @@ import io
 
 import pytest
 
-from gateway.receiving import LARGE, Receiver
+from gateway.receiving import Receiver
 from pipeline.blobs import CHUNK
 from pipeline.problems import Problem
 
-SIZES = (1, LARGE - 1, LARGE, CHUNK, 7, CHUNK + 1, 3 * CHUNK + 7, LARGE - 1, 0, 5)
+SIZES = (1, 511, CHUNK, 7, CHUNK + 1, 3 * CHUNK + 7, 65536, 0, 5)
 PIECES = [bytes([number]) * size for number, size in enumerate(SIZES)]
 WHOLE = b"".join(PIECES)
 
@@ -31,3 +31,14 @@ def test_a_digest_finds_every_changed_piece(changed: int) -> None:
         receiver.write(b"x" * len(piece) if number == changed else piece)
     with pytest.raises(Problem, match="digest_wrong"):
         receiver.end()
+
+
+@pytest.mark.parametrize("sizes", [(512,), (100, 412), (511, 1), (5000,)])
+def test_what_is_plainly_no_recording_is_refused_before_the_rest_comes(sizes: tuple[int, ...]) -> None:
+    target = io.BytesIO()
+    receiver = Receiver(target, 10**9)
+    for size in sizes[:-1]:
+        receiver.write(b"x" * size)
+    with pytest.raises(Problem, match="file_not_media"):
+        receiver.write(b"x" * sizes[-1])
+    assert len(target.getvalue()) < 512
