@@ -27,7 +27,7 @@ _HIDDEN = b"Spool-Expect"
 log = structlog.get_logger()
 
 
-class _Headers(HeaderReader):  # type: ignore[misc]
+class _Headers(HeaderReader):
     """Hides `Expect` from cheroot, which would say "100 Continue" at once; the app says so itself."""
 
     def _transform_key(self, key_name: bytes) -> bytes:
@@ -35,11 +35,11 @@ class _Headers(HeaderReader):  # type: ignore[misc]
         return _HIDDEN if key == b"Expect" else key
 
 
-class _Request(HTTPRequest):  # type: ignore[misc]
+class _Request(HTTPRequest):
     header_reader = _Headers()
 
 
-class _Connection(HTTPConnection):  # type: ignore[misc]
+class _Connection(HTTPConnection):
     RequestHandlerClass = _Request
 
 
