@@ -145,7 +145,7 @@ def _opens(text: str, sha256: str) -> int:
 def _find(mails: Path, job_id: str) -> EmailMessage | None:
     for path in sorted(mails.glob("*.eml"), reverse=True):
         mail = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
-        if isinstance(mail, EmailMessage) and job_id in str(mail["Message-ID"]):
+        if isinstance(mail, EmailMessage) and mail["Spool-Job"] == job_id:
             return mail
     return None
 

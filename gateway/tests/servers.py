@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[2]
 def serve(app: Any) -> Iterator[str]:
     """Serves a WSGI app on a free port and gives its address."""
     server = wsgi.Server(("127.0.0.1", 0), app, numthreads=4, timeout=20, shutdown_timeout=2)
+    server.expiration_interval = 0.05  # how long it takes to notice that it should end
     server.prepare()
     thread = Thread(target=server.serve, daemon=True)
     thread.start()

@@ -112,6 +112,7 @@ def test_a_recording_without_words_begins_with_none(write: Write, blobs: Directo
 def test_headers_name_sender_recipient_date_and_machine(write: Write) -> None:
     mail = write()
     assert (mail["From"], mail["To"]) == ("Spool <spool@example.org>", ADDRESS)
+    assert mail["Spool-Job"] == TASK.job_id
     assert mail["Auto-Submitted"] == "auto-generated"
     assert abs((mail["Date"].datetime - now()).total_seconds()) < 60
 
