@@ -96,7 +96,7 @@ def auth_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Auth]:
         users.add(email, PASSWORD)
     ensure(folder / "keys.pem")
     keys = Keys.load(folder / "keys.pem")
-    with serve(auth.app.create_app(users, Tokens(engine, keys, 900))) as address:
+    with serve(auth.app.create_app(users, Tokens(engine, keys, 86400))) as address:
         yield Auth(address, keys)
     engine.dispose()
 

@@ -84,4 +84,4 @@ def _lines() -> Lines:
 
 
 def _until() -> float:
-    return time.monotonic() + float(request.args.get("seconds", 60))
+    return time.monotonic() + float(request.args.get("seconds", 110))

@@ -325,7 +325,7 @@ def test_who_listens_and_waits_too_often_silences_nobody_else(server: Server, pa
         fill(server, path, stack, "ada", SHARE // 2)
         for _ in range(SHARE - SHARE // 2):
             stack.enter_context(server.listen(path, "&owner=ada", route="wait"))
-        eventually(lambda: shortly(server, path, "ada").status_code == 429)
+        eventually(lambda: shortly(server, path, "ada").status_code == 429, timeout=60)
         for route in ("events", "wait"):
             answer = shortly(server, path, "ada", route)
             assert (answer.status_code, answer.json()["code"]) == (429, "too_many_requests")

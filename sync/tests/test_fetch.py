@@ -1,6 +1,7 @@
 """The handler against a real server: what comes in, what is gone on with, what is refused."""
 
 import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from itertools import pairwise
@@ -336,19 +337,19 @@ def _date(**delta: int) -> str:
 @pytest.mark.parametrize(
     ("retry_after", "least", "most"),
     [
-        ("120", 120, 120),
-        ("0", 0, 0),
-        ("99999999", 3600, 3600),
-        (_date(seconds=1000), 900, 1000),
-        (_date(days=30), 3600, 3600),
-        (_date(days=-1), 0, 0),
+        (lambda: "120", 120, 120),
+        (lambda: "0", 0, 0),
+        (lambda: "99999999", 3600, 3600),
+        (lambda: _date(seconds=1000), 900, 1000),
+        (lambda: _date(days=30), 3600, 3600),
+        (lambda: _date(days=-1), 0, 0),
     ],
 )
 def test_a_server_says_when_to_ask_again(
-    site: Site, fetcher: Fetcher, retry_after: str, least: float, most: float
+    site: Site, fetcher: Fetcher, retry_after: Callable[[], str], least: float, most: float
 ) -> None:
     with pytest.raises(Retry) as later:
-        fetcher(site.put("/a.mp3", gives(b"", 503, Retry_After=retry_after)))
+        fetcher(site.put("/a.mp3", gives(b"", 503, Retry_After=retry_after())))
     assert later.value.delay is not None
     assert least <= later.value.delay <= most
 
@@ -356,7 +357,7 @@ def test_a_server_says_when_to_ask_again(
 @pytest.mark.parametrize("retry_after", ["soon", "-1", "9" * 30, "1.5"])
 def test_a_server_that_says_so_unclearly_gets_the_usual_pause(site: Site, fetcher: Fetcher, retry_after: str) -> None:
     with pytest.raises(Retry) as later:
-        fetcher(site.put("/a.mp3", gives(b"", 429, Retry_After=retry_after)))
+        fetcher(site.put("/a.mp3", gives(b"", 429, Retry_After=retry_after())))
     assert later.value.delay is None
 
 
