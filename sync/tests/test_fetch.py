@@ -357,7 +357,7 @@ def test_a_server_says_when_to_ask_again(
 @pytest.mark.parametrize("retry_after", ["soon", "-1", "9" * 30, "1.5"])
 def test_a_server_that_says_so_unclearly_gets_the_usual_pause(site: Site, fetcher: Fetcher, retry_after: str) -> None:
     with pytest.raises(Retry) as later:
-        fetcher(site.put("/a.mp3", gives(b"", 429, Retry_After=retry_after())))
+        fetcher(site.put("/a.mp3", gives(b"", 429, Retry_After=retry_after)))
     assert later.value.delay is None
 
 
