@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 
 from dev.waiting import eventually
 from gateway.app import create_app
-from gateway.hashes import REMEMBERED, Hashes, Running
+from gateway.hashes import REMEMBERED, Hashes
 from gateway.tests.conftest import World
 from gateway.tests.exchanges import TALK, assert_problem
 from gateway.tests.servers import dial, read_all, serve
@@ -35,6 +35,7 @@ from gateway.tus import VERSION
 from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.database import now
 from pipeline.errors import Busy
+from pipeline.fingerprint import Fingerprint
 
 
 @pytest.fixture
@@ -232,7 +233,7 @@ def test_who_loses_the_upload_while_writing_makes_no_job(world: World, tus: Tus)
 
 def test_only_so_many_hashes_are_remembered() -> None:
     hashes = Hashes()
-    running = Running()
+    running = Fingerprint()
     running.add(b"abc")
     for number in range(REMEMBERED + 1):
         hashes.keep(str(number), running)
