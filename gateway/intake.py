@@ -75,11 +75,6 @@ def check_room(length: int) -> None:
         raise Problem("store_full", free=max(0, free - reserve), asked=length)
 
 
-def new_blob() -> str:
-    """The id of a blob for an original."""
-    return f"{uuid4().hex}-original"
-
-
 def original(name: str, size: int, sha256: str, blob: str) -> Artifact:
     """The artifact that an upload becomes; `name` is what the client calls it."""
     safe = safe_name(name)

@@ -10,6 +10,7 @@ from gateway.api import FILE, private_routes
 from gateway.archive import ARCHIVE, send_archive
 from gateway.downloads import send
 from gateway.services import services
+from gateway.uploads import Answer, accepted
 from pipeline.jobs import BadCursor, Job, Settled
 from pipeline.problems import Problem
 
@@ -26,10 +27,9 @@ def list_jobs(query: models.ListQuery) -> dict[str, Any]:
 
 
 @api.post("/v1/jobs", summary="Fetch a recording by its address", responses={202: models.Job})
-def create_job(body: models.Address) -> tuple[dict[str, Any], int, dict[str, str]]:
+def create_job(body: models.Address) -> Answer:
     """The answer comes at once; fetching is the job's first stage."""
-    job = intake.accept_address(str(body.url), body.options())
-    return _answer(job), 202, {"Location": f"/v1/jobs/{job.id}"}
+    return accepted(intake.accept_address(str(body.url), body.options()))
 
 
 @api.get("/v1/jobs/<id>", summary="Look at a job", responses={200: models.Job})

@@ -7,13 +7,13 @@ from dataclasses import replace
 from typing import IO
 
 from gateway import intake
+from gateway.receiving import pieces
 from gateway.services import services
 from gateway.tus_headers import Checksum, read_metadata
-from pipeline.blobs import CHUNK, Growing
+from pipeline.blobs import Growing
 from pipeline.errors import Unavailable
 from pipeline.fingerprint import Fingerprint
 from pipeline.problems import Problem
-from pipeline.sniff import HEAD, plainly_not_media
 from pipeline.uploads import Held, Upload
 
 READ = 64 * 1024
@@ -132,8 +132,7 @@ def _copy_parts(held: Held) -> None:
 def _stored(part: Upload) -> Iterator[bytes]:
     services().blobs.seal(part.blob, part.offset)
     with services().blobs.open(part.blob) as stored:
-        while piece := stored.read(CHUNK):
-            yield piece
+        yield from pieces(stored)
 
 
 def complete(held: Held) -> Upload:
@@ -145,23 +144,18 @@ def complete(held: Held) -> Upload:
     if not upload.whole or upload.partial or upload.job_id:
         return upload
     services().blobs.seal(upload.blob, upload.offset)
-    _look_at(held)
+    seen = _seen(held)
+    if seen.plainly_not_media:
+        remove(held)
+        raise Problem("file_not_media")
     name, wanted = read_metadata(upload.meta)
-    found = intake.original(name, upload.offset, _sha256(held), upload.blob)
+    found = intake.original(name, upload.offset, seen.hexdigest(), upload.blob)
     job = intake.accept(found, wanted, upload=upload.id)
     services().hashes.drop(upload.id)
     if upload.parts:
         services().uploads.forget(upload.owner, upload.parts)
         services().remove_soon()
     return replace(upload, job_id=job.id)
-
-
-def _look_at(held: Held) -> None:
-    with services().blobs.open(held.upload.blob) as stored:
-        head = stored.read(HEAD)
-    if plainly_not_media(head):
-        remove(held)
-        raise Problem("file_not_media")
 
 
 def remove(held: Held) -> None:
@@ -178,13 +172,13 @@ def abandon(upload: Upload) -> None:
         services().remove_soon()
 
 
-def _sha256(held: Held) -> str:
+def _seen(held: Held) -> Fingerprint:
     """Reads only what came by other gateways, or before this one was started."""
-    running = services().hashes.get(held.upload.id)
-    if running.bytes < held.upload.offset:
+    seen = services().hashes.get(held.upload.id)
+    if seen.bytes < held.upload.offset:
         with services().blobs.open(held.upload.blob) as stored:
-            stored.seek(running.bytes)
-            while piece := stored.read(CHUNK):
-                running.add(piece)
+            stored.seek(seen.bytes)
+            for piece in pieces(stored):
+                seen.add(piece)
                 held.keep()
-    return running.hexdigest()
+    return seen

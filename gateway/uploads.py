@@ -7,6 +7,7 @@ from flask import request
 from gateway import api as described
 from gateway import intake, models, multipart, receiving
 from gateway.services import services
+from pipeline.blobs import new_original
 from pipeline.jobs import Job
 from pipeline.options import Options, StrictOptions
 from pipeline.problems import Problem
@@ -31,7 +32,7 @@ def upload() -> Answer:
     length = request.content_length
     request.max_content_length = services().settings.upload_limit + multipart.OVERHEAD
     with intake.admitted(None if length is None else max(0, length - multipart.OVERHEAD)) as limit:
-        blob = intake.new_blob()
+        blob = new_original()
         with services().blobs.create(blob) as target:
             receiver = receiving.Receiver(target, limit)
             form = multipart.receive(request.stream, boundary, receiver)
@@ -81,7 +82,7 @@ def _receive(name: str, wanted: Options) -> Answer:
     intake.check_mails(wanted)
     request.max_content_length = services().settings.upload_limit
     with intake.admitted(request.content_length) as limit:
-        blob = intake.new_blob()
+        blob = new_original()
         with services().blobs.create(blob) as target:
             receiver = receiving.Receiver(target, limit, expected)
             receiving.receive(request.stream, receiver, request.content_length)

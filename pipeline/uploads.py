@@ -19,6 +19,7 @@ from sqlalchemy import Delete, Engine, ScalarResult, Select, Update, delete, fun
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from pipeline.blobs import new_original
 from pipeline.catalog import UploadRow
 from pipeline.database import changed, now, transaction
 from pipeline.errors import Busy, Unavailable
@@ -237,7 +238,7 @@ def _add(
     row = UploadRow(
         id=upload_id,
         owner=owner,
-        blob=f"{uuid4().hex}-original",
+        blob=new_original(),
         length=length,
         offset=0,
         meta=meta,

@@ -4,7 +4,6 @@ Adapters: `pipeline.blobs.directory`, `pipeline.blobs.gridfs`; both pass `pipeli
 `pipeline/tests/test_growing_blobs.py`.
 """
 
-import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -12,6 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol
+from uuid import uuid4
+
+from pipeline.fingerprint import Fingerprint
 
 CHUNK = 1024 * 1024
 """Bytes moved at once."""
@@ -101,6 +103,11 @@ class BlobStore(Protocol):
     def close(self) -> None: ...
 
 
+def new_original() -> str:
+    """The id of a blob for what a user sends."""
+    return f"{uuid4().hex}-original"
+
+
 def check_id(blob_id: str) -> str:
     """Returns `blob_id`. Raises ValueError unless it is 1 to 200 characters of a-z, 0-9, dot and dash, not led by a dot or dash."""
     if not _ID.fullmatch(blob_id):
@@ -110,10 +117,9 @@ def check_id(blob_id: str) -> str:
 
 def store(blobs: BlobStore, blob_id: str, path: Path) -> tuple[int, str]:
     """Writes the file at `path` as a blob; returns its bytes and its SHA-256 in hex."""
-    digest, size = hashlib.sha256(), 0
+    seen = Fingerprint()
     with path.open("rb") as source, blobs.create(blob_id) as target:
         while chunk := source.read(CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
+            seen.add(chunk)
             target.write(chunk)
-    return size, digest.hexdigest()
+    return seen.bytes, seen.hexdigest()
