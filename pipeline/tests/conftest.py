@@ -35,3 +35,9 @@ def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BlobStore]
     else:
         with contextlib.closing(GridFSBlobs(request.getfixturevalue("mongo_url"))) as opened:
             yield opened
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> DirectoryBlobs:
+    """An empty blob store, where which one it is makes no difference."""
+    return DirectoryBlobs(tmp_path / "blobs")

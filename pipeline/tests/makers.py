@@ -8,7 +8,7 @@ from uuid import uuid4
 from sqlalchemy import Engine, select, true, update
 
 from pipeline.blobs import BlobStore
-from pipeline.catalog import ArtifactRow, JobRow
+from pipeline.catalog import ArtifactRow, JobRow, UploadRow
 from pipeline.database import now, transaction
 from pipeline.jobs import Job, Jobs, NewJob
 from pipeline.messages import Message
@@ -97,3 +97,10 @@ def end_days_ago(catalog: Engine, days: float, *jobs: Job) -> None:
     wanted = JobRow.id.in_([job.id for job in jobs]) if jobs else true()
     with transaction(catalog) as session:
         session.execute(update(JobRow).where(wanted).values(finished_at=now() - timedelta(days=days)))
+
+
+def an_upload(catalog: Engine, blob: str, days: float = 1, job_id: str | None = None) -> None:
+    """A resumable upload of that id, which expires in `days`."""
+    expires = now() + timedelta(days=days)
+    with transaction(catalog) as session:
+        session.add(UploadRow(id=blob, owner=OWNER, blob=blob, meta="", job_id=job_id, expires_at=expires))

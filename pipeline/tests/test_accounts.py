@@ -1,6 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from pathlib import Path
 from threading import Barrier, Event
 
 import pytest
@@ -19,11 +18,6 @@ from pipeline.uploads import Uploads
 
 STRANGER = "b" * 32
 INSTANT = timedelta(microseconds=1)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> DirectoryBlobs:
-    return DirectoryBlobs(tmp_path / "blobs")
 
 
 def used(catalog: Engine, at: datetime, size: int = 0, seconds: float = 0.0, owner: str = OWNER) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, func, select
 from dev.waiting import eventually
 from pipeline import database, janitor
 from pipeline.blobs.directory import DirectoryBlobs
-from pipeline.catalog import Base, DeletionRow, LinkRow, UploadRow, UsageRow
+from pipeline.catalog import Base, DeletionRow, LinkRow, UsageRow
 from pipeline.database import now, transaction
 from pipeline.errors import Unavailable
 from pipeline.janitor import clean
@@ -23,6 +23,7 @@ from pipeline.tests.makers import (
     OWNER,
     a_job,
     a_recording,
+    an_upload,
     end_days_ago,
     named_blobs,
     stored_blobs,
@@ -33,19 +34,8 @@ from pipeline.tests.makers import (
 AT_ONCE: dict[str, Any] = {"janitor_hours": 1e-9}
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> DirectoryBlobs:
-    return DirectoryBlobs(tmp_path / "blobs")
-
-
 def settings(**given: Any) -> Settings:
     return Settings.model_validate(given)
-
-
-def an_upload(catalog: Engine, blob: str, days: float) -> None:
-    with transaction(catalog) as session:
-        expires = now() + timedelta(days=days)
-        session.add(UploadRow(id=blob, owner=OWNER, blob=blob, meta="", expires_at=expires))
 
 
 def test_only_old_bytes_that_nothing_names_are_removed(catalog: Engine, store: DirectoryBlobs) -> None:

@@ -1,6 +1,5 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from pathlib import Path
 from threading import Barrier, Event, Thread
 from typing import Any
@@ -12,8 +11,8 @@ from dev.waiting import eventually
 from pipeline import database, removals
 from pipeline.blobs import BlobStore
 from pipeline.blobs.directory import DirectoryBlobs
-from pipeline.catalog import Base, RemovalRow, UploadRow
-from pipeline.database import now, transaction
+from pipeline.catalog import Base, RemovalRow
+from pipeline.database import transaction
 from pipeline.errors import Unavailable
 from pipeline.jobs import Jobs
 from pipeline.removals import Removals, doom
@@ -23,6 +22,7 @@ from pipeline.tests.makers import (
     a_job,
     a_recording,
     an_artifact,
+    an_upload,
     named_blobs,
     stored_blobs,
     work_through,
@@ -30,11 +30,6 @@ from pipeline.tests.makers import (
 )
 from pipeline.work import Result
 from tests.processes import python
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> DirectoryBlobs:
-    return DirectoryBlobs(tmp_path / "blobs")
 
 
 def note(catalog: Engine, *blobs: str) -> None:
@@ -57,12 +52,6 @@ def at_once(*acts: Callable[[], object]) -> None:
 
     with ThreadPoolExecutor(len(acts)) as pool:
         list(pool.map(act, acts))
-
-
-def an_upload(catalog: Engine, blob: str, job_id: str | None = None) -> None:
-    moment = now() + timedelta(days=1)
-    with transaction(catalog) as session:
-        session.add(UploadRow(id=blob, owner=OWNER, blob=blob, meta="", job_id=job_id, expires_at=moment))
 
 
 def test_what_nothing_names_goes_and_the_rest_stays(catalog: Engine, store: DirectoryBlobs) -> None:

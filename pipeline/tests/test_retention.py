@@ -1,4 +1,3 @@
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -36,11 +35,6 @@ WORDS = [
 ]
 """What a job says, its owner and the installation, and what then holds; in days."""
 MONTH = Limits(keep_original_days=30, keep_result_days=30)
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> DirectoryBlobs:
-    return DirectoryBlobs(tmp_path / "blobs")
 
 
 def left(catalog: Engine, job_id: str) -> list[str] | None:

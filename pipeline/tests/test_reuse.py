@@ -1,7 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -31,11 +30,6 @@ from pipeline.tests.test_removals import at_once
 from pipeline.work import Artifact, NextTask, Result
 
 STRANGER = "b" * 32
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> DirectoryBlobs:
-    return DirectoryBlobs(tmp_path / "blobs")
 
 
 @pytest.fixture
