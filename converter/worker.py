@@ -5,7 +5,8 @@ from functools import partial
 
 from sqlalchemy import Engine
 
-from converter.handlers import encode, extract
+from converter.encode import encode
+from converter.extract import extract
 from pipeline.settings import Settings
 from pipeline.work import Handler
 

@@ -75,12 +75,14 @@ def source(name: str, **options: Any) -> Any:
     return ffmpeg.input(f"file:{name}", **GUARDS, **options)
 
 
-def sound(name: str, **options: Any) -> Any:
-    """The sound of a track that converter took out, to be decoded; `ss` among `options` counts from the track's zero.
+def sound(name: str, stream: int | None = None, **options: Any) -> Any:
+    """The sound of a file, `stream` among all of it or its first, to be decoded; `ss` among `options` counts from the track's zero.
 
     Silence fills a late start and gaps, so that what is made of it keeps the clock of the recording.
     """
-    return source(name, seek_timestamp=1, **options)["a:0"].filter("aresample", **{"async": 1, "first_pts": 0})
+    return source(name, seek_timestamp=1, **options)["a:0" if stream is None else str(stream)].filter(
+        "aresample", **{"async": 1, "first_pts": 0}
+    )
 
 
 def run(

@@ -1,9 +1,12 @@
 """The one table that says what follows what.
 
     upload --\\
-    fetch ----> extract -> encode ------\\
-                     \\--> transcribe --> deliver
+    fetch ----> extract --> measure --> encode x n --> join --> draw --\\
+                   \\  \\----------------/     \\-----------------/       \\
+                    \\--> transcribe ------------------------------------> deliver
 
+`measure` is there where a loudness or a length has to be known before anything is encoded. One `encode` makes the whole of a
+sound file, or a part of a long one; `join` puts the parts together once all of them are there. `draw` looks at what was made.
 `deliver` waits for everything else of its job, and runs also when something failed: people hear of that too.
 """
 
@@ -16,12 +19,17 @@ class Stage:
 
     follows: tuple[str, ...]
     weight: int
+    awaits: str | None = None
+    """The kind of task that has to be done in all its parts before this one is made."""
 
 
 STAGES = {
     "fetch": Stage(("extract",), 10),
-    "extract": Stage(("encode", "transcribe"), 5),
-    "encode": Stage((), 35),
+    "extract": Stage(("measure", "encode", "transcribe"), 5),
+    "measure": Stage(("encode",), 8),
+    "encode": Stage(("join", "draw"), 35),
+    "join": Stage(("draw",), 2, awaits="encode"),
+    "draw": Stage((), 5),
     "transcribe": Stage((), 60),
     "deliver": Stage((), 0),
 }

@@ -3,28 +3,12 @@
 import hashlib
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    HttpUrl,
-    StringConstraints,
-    model_validator,
-)
+from pydantic import AfterValidator, ConfigDict, Field, HttpUrl, StringConstraints, model_validator
+
+from pipeline.audio import Audio, Listed
 
 Format = Literal["txt", "srt", "vtt", "json"]
 FORMATS: tuple[Format, ...] = ("txt", "srt", "vtt", "json")
-
-
-def _listed(given: Any) -> Any:
-    """A text holds several entries with commas between them."""
-    texts = [given] if isinstance(given, str) else given
-    if not isinstance(texts, list | tuple):
-        return texts
-    parts = [part for text in texts for part in (text.split(",") if isinstance(text, str) else [text])]
-    return [part.strip() if isinstance(part, str) else part for part in parts if part != ""]
 
 
 def _lone(address: str) -> str:
@@ -34,14 +18,13 @@ def _lone(address: str) -> str:
     return address
 
 
-Listed = BeforeValidator(_listed)
 Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50)]
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
 Address = Annotated[str, StringConstraints(pattern=r"^[!-~]+@[!-~]+$", max_length=320), AfterValidator(_lone)]
 Days = Annotated[int, Field(gt=0, le=36500)]
 
 
-class Options(BaseModel):
+class Options(Audio):
     """What is not given is None or empty, and then the installation's default holds. Other names may stand beside."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -79,7 +62,9 @@ class Options(BaseModel):
     @property
     def recipe(self) -> str:
         """The same for options that lead to the same results from the same bytes."""
-        asked = (self.transcribe, self.transcribe and self.language, self.transcribe and sorted(set(self.formats)))
+        sound = self.model_dump(include=set(Audio.model_fields))
+        words = (self.transcribe, self.transcribe and self.language, self.transcribe and sorted(set(self.formats)))
+        asked = (sorted(sound.items()), words)
         return hashlib.sha256(repr(asked).encode()).hexdigest()
 
 

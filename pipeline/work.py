@@ -3,16 +3,21 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from pipeline.blobs import BlobStore
 from pipeline.options import Options
 
-ArtifactKind = Literal["original", "track", "audio", "transcript"]
-"""`track` is the recording's audio on its way between tasks; users never see it."""
+ArtifactKind = Literal["original", "track", "cover", "part", "audio", "waveform", "transcript"]
+HIDDEN: tuple[ArtifactKind, ...] = ("track", "cover", "part")
+"""What is on its way between tasks: the recording's sound, its picture, encoded parts. Users never see them."""
 
-Progress = Callable[[float], None]
-"""Takes percent done, 0 to 100. Raises `Interrupted` when the attempt must end, so call it at least every second."""
+
+class Progress(Protocol):
+    """Takes what an attempt has done so far. Raises `Interrupted` when the attempt must end, so call it at least every second."""
+
+    def __call__(self, percent: float, speed: float | None = None, /) -> None:
+        """`percent`: 0 to 100. `speed`: seconds of the recording that are worked on in a second, where that is known."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,8 @@ class Artifact:
     blob: str
     id: str = ""
     """Set once the catalog has it; this is the `fid` of the HTTP interface."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What is known of it, as JSON: of a track `pipeline.recording.Track`, of a sound file `pipeline.recording.SoundFacts`."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,10 @@ class Result:
     next: Sequence[NextTask] = ()
     seconds: float | None = None
     """Of the recording, once a task knows it."""
+    facts: Mapping[ArtifactKind, Mapping[str, Any]] = field(default_factory=dict)
+    """What was found out of the job's artifacts of each kind, to stand beside what is known of them."""
+    spent: Sequence[Artifact] = ()
+    """Artifacts of the job that nobody needs any more."""
 
 
 Handler = Callable[[Task, BlobStore, Path, Progress], Result]

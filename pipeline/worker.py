@@ -60,6 +60,7 @@ class Attempt:
     blobs: BlobStore
     scratch: Path | None
     percent: float = 0
+    speed: float | None = None
     interrupted: Event = field(default_factory=Event)
     ended: Event = field(default_factory=Event)
     outcome: Outcome = field(default_factory=lambda: Retry("The worker ended without a word."))
@@ -76,10 +77,10 @@ class Attempt:
     def start(self) -> None:
         Thread(target=self._run, name=f"{self.task.kind}-{self.task.id}", daemon=True).start()
 
-    def progress(self, percent: float) -> None:
+    def progress(self, percent: float, speed: float | None = None, /) -> None:
         if self.interrupted.is_set():
             raise Interrupted
-        self.percent = max(self.percent, min(percent, 100.0))
+        self.percent, self.speed = max(self.percent, min(percent, 100.0)), speed
 
     def _run(self) -> None:
         structlog.contextvars.bind_contextvars(**_context(self.task))

@@ -10,6 +10,7 @@ from pipeline.blobs import BlobStore, store
 from pipeline.errors import Reject, Retry
 from pipeline.ffmpeg import FFmpegFailed, run, sound
 from pipeline.names import stem
+from pipeline.recording import Track
 from pipeline.work import Artifact, Progress, Result, Task
 from transcriber.formats import FORMATS
 from transcriber.transcript import Segment, Transcript
@@ -32,19 +33,19 @@ def transcribe(
 ) -> Result:
     """Makes the transcripts that are asked for of the track that `extract` took out; of one without speech, empty ones.
 
-    `task.args["duration"]`: its seconds. Raises Retry or Reject.
+    Raises Retry or Reject.
     """
     progress(0)
-    blobs.fetch(task.only("track").blob, folder / "track.mka")
-    seconds = _shrink(folder, float(task.args["duration"]), progress)
+    blobs.fetch(task.only("track").blob, folder / "track")
+    seconds = _shrink(folder, Track.of(task), progress)
     transcript = _listen(client, model, folder / "speech.ogg", seconds, task.options.language, progress)
     return Result([_keep(task, blobs, folder, transcript, form) for form in FORMATS if form in task.options.formats])
 
 
-def _shrink(folder: Path, expected: float, progress: Progress) -> float:
+def _shrink(folder: Path, track: Track, progress: Progress) -> float:
     """Makes speech.ogg, 24 kbit/s: an hour is 11 MB, where services stop at 25. Returns its seconds."""
     output = ffmpeg.output(
-        sound("track.mka"),
+        sound("track", track.stream),
         "file:speech.ogg",
         acodec="libopus",
         audio_bitrate=f"{_BYTES_PER_SECOND * 8 // 1000}k",
@@ -57,10 +58,10 @@ def _shrink(folder: Path, expected: float, progress: Progress) -> float:
         return run(
             output,
             folder=folder,
-            duration=expected,
-            deadline=60 + expected,
+            duration=track.seconds,
+            deadline=60 + track.seconds,
             progress=lambda percent: progress(percent * SHRUNK / 100),
-            output_limit=2**20 + int(4 * _BYTES_PER_SECOND * expected),
+            output_limit=2**20 + int(4 * _BYTES_PER_SECOND * track.seconds),
         )
     except FFmpegFailed as failure:
         if failure.kind == "machine":
