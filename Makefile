@@ -48,6 +48,8 @@ lock: ## write the lock files, with hashes; UPGRADE=1 chooses new versions (need
 	$(LOCK) --all-extras -c requirements/test.txt -o requirements/production.txt
 	uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--no-annotate --custom-compile-command "make lock" --prerelease allow --group mongo-server -o requirements/mongo-server.txt
+	uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--no-annotate --custom-compile-command "make lock" -c requirements/test.txt --group moviepy -o requirements/moviepy.txt
 	npm $(if $(UPGRADE),update,install) --prefix tests/tus-js --package-lock-only --ignore-scripts --silent
 
 clean: ## remove what was installed and made, but no data
