@@ -9,6 +9,7 @@ Argument lists are built with ffmpeg-python, from `source` or `sound` to `ffmpeg
 import errno
 import os
 import signal
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -44,7 +45,7 @@ GUARDS: dict[str, Any] = {
 MEMORY = 2 * 2**30
 """Bytes of address space that one ffmpeg may take."""
 
-_SHAPE = ("-nostdin", "-hide_banner", "-loglevel", "error", "-max_alloc", str(256 * 2**20))
+_SHAPE = ("-nostdin", "-hide_banner", "-max_alloc", str(256 * 2**20))
 _PROGRESS = ("-nostats", "-progress", "pipe:1", "-stats_period", str(child.TICK))
 
 
@@ -93,11 +94,13 @@ def run(
     deadline: float,
     progress: Progress,
     output_limit: int,
+    log: Callable[[str], None] | None = None,
 ) -> float:
     """Runs ffmpeg in `folder` until `output` (an ffmpeg-python output) is written; returns the seconds of media written.
 
     `duration`: seconds expected, of which `progress` is told the percentage, every half second or oftener; what it raises
     ends ffmpeg and goes on. `deadline`: seconds this may take. `output_limit`: bytes.
+    `log` is told the last 8 KiB of what ffmpeg said when it has ended well, and then ffmpeg says more than its errors.
     A file that breaks off is no error to ffmpeg: compare what is returned with what was expected.
     Raises FFmpegFailed.
     """
@@ -107,13 +110,16 @@ def run(
         progress(min(100.0, 100 * reader.seconds / duration) if duration else 0.0)
 
     limits = child.Limits(seconds=deadline, memory=MEMORY, file_size=output_limit)
-    command = [binary(), *_SHAPE, *_PROGRESS, *output.get_args(), "-y"]
+    verbosity = ("-loglevel", "info" if log else "error")
+    command = [binary(), *_SHAPE, *verbosity, *_PROGRESS, *output.get_args(), "-y"]
     try:
         ended = child.run(command, folder=folder, limits=limits, hear=reader.hear, tick=tick)
     except child.OutOfTime:
         raise FFmpegFailed("deadline") from None
     if ended.status:
         raise FFmpegFailed(_kind(ended), ended.log)
+    if log:
+        log(ended.log)
     return reader.seconds
 
 
