@@ -20,7 +20,7 @@ import imageio_ffmpeg
 from pipeline import child
 from pipeline.work import Progress
 
-FORMATS = "mov,matroska,webm,ogg,wav,w64,aiff,caf,au,flac,mp3,aac,loas,ac3,eac3,dts,amr,asf,avi,flv,mpeg,mpegts,mxf,rm,ape,wv,tta"
+FORMATS = "mov,matroska,ogg,wav,w64,aiff,caf,au,flac,mp3,aac,loas,ac3,eac3,dts,amr,asf,avi,flv,mpeg,mpegts,mxf,rm,wv,tta"
 """Demuxers that may open a file. None of them opens further files: playlists, lists and picture series are left out."""
 
 CODECS = (
