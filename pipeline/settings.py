@@ -96,6 +96,15 @@ class Settings(BaseSettings):
         description="The model asked for. For speech/ itself: `tiny.en` from its package, or a folder that holds a CTranslate2 model.",
     )
     audio_bitrate: int = Field(128, ge=8, le=320, description="Bit rate of MP3s, in kbit/s.")
+    part_minutes: float = Field(
+        5,
+        gt=0,
+        allow_inf_nan=False,
+        description="The least audio, in minutes, that one part of a long MP3 holds; parts are encoded by several converters at once.",
+    )
+    most_parts: int = Field(
+        16, ge=1, le=999, description="The most parts that one long MP3 is encoded in; 1 for one piece."
+    )
 
     scratch: Path | None = Field(
         None, description="Where tasks make their temporary folders; the system's own place if unset."
