@@ -8,6 +8,7 @@ Argument lists are built with ffmpeg-python, from `source` or `sound` to `ffmpeg
 
 import errno
 import os
+import re
 import signal
 from collections.abc import Callable
 from functools import cache
@@ -20,7 +21,9 @@ import imageio_ffmpeg
 from pipeline import child
 from pipeline.work import Progress
 
-FORMATS = "mov,matroska,ogg,wav,w64,aiff,caf,au,flac,mp3,aac,loas,ac3,eac3,dts,amr,asf,avi,flv,mpeg,mpegts,mxf,rm,wv,tta"
+FORMATS = (
+    "mov,matroska,ogg,wav,w64,aiff,caf,au,flac,mp3,aac,loas,ac3,eac3,dts,amr,asf,avi,flv,mpeg,mpegts,mxf,rm,wv,tta"
+)
 """Demuxers that may open a file. None of them opens further files: playlists, lists and picture series are left out."""
 
 CODECS = (
@@ -46,17 +49,18 @@ MEMORY = 2 * 2**30
 """Bytes of address space that one ffmpeg may take."""
 
 _SHAPE = ("-nostdin", "-hide_banner", "-max_alloc", str(256 * 2**20))
+_SPEED = re.compile(rb" *([\d.]+(?:e\+\d+)?)x *")
 _PROGRESS = ("-nostats", "-progress", "pipe:1", "-stats_period", str(child.TICK))
 
 
-Kind = Literal["error", "deadline", "output limit", "machine"]
+Kind = Literal["error", "deadline", "processor", "memory", "output limit", "machine"]
 
 
 class FFmpegFailed(Exception):
     """ffmpeg made no whole file. `log` is the end of what it said: for the log, never for users.
 
-    `kind`: `error` (the input, or what was asked for, does not work), `deadline`, `output limit`, or `machine`
-    (the disk is full, or the system killed it; the same may work later).
+    `kind`: `error` (the input, or what was asked for, does not work); `deadline`, `processor`, `memory` and `output limit`
+    (it went beyond what it was given); or `machine` (the disk is full, or the system killed it; the same may work later).
     """
 
     def __init__(self, kind: Kind, log: str = "") -> None:
@@ -98,8 +102,9 @@ def run(
 ) -> float:
     """Runs ffmpeg in `folder` until `output` (an ffmpeg-python output) is written; returns the seconds of media written.
 
-    `duration`: seconds expected, of which `progress` is told the percentage, every half second or oftener; what it raises
-    ends ffmpeg and goes on. `deadline`: seconds this may take. `output_limit`: bytes.
+    `duration`: seconds expected, None if that is not known. `progress` is told the percentage of it (0 where it is not
+    known) and ffmpeg's speed, every half second or oftener; what it raises ends ffmpeg and goes on.
+    `deadline`: seconds this may take. `output_limit`: bytes.
     `log` is told the last 8 KiB of what ffmpeg said when it has ended well, and then ffmpeg says more than its errors.
     A file that breaks off is no error to ffmpeg: compare what is returned with what was expected.
     Raises FFmpegFailed.
@@ -107,7 +112,7 @@ def run(
     reader = _ProgressReader()
 
     def tick() -> None:
-        progress(min(100.0, 100 * reader.seconds / duration) if duration else 0.0)
+        progress(min(100.0, 100 * reader.seconds / duration) if duration else 0.0, reader.speed)
 
     limits = child.Limits(seconds=deadline, memory=MEMORY, file_size=output_limit)
     verbosity = ("-loglevel", "info" if log else "error")
@@ -117,18 +122,24 @@ def run(
     except child.OutOfTime:
         raise FFmpegFailed("deadline") from None
     if ended.status:
-        raise FFmpegFailed(_kind(ended), ended.log)
+        raise FFmpegFailed(kind(ended), ended.log)
     if log:
         log(ended.log)
     return reader.seconds
 
 
-def _kind(ended: child.Ended) -> Kind:
-    if ended.status == -signal.SIGXFSZ:
-        return "output limit"
-    if ended.status == -signal.SIGKILL or os.strerror(errno.ENOSPC) in ended.log:
+def kind(ended: child.Ended) -> Kind:
+    """Why ffmpeg ended as it did, which was not well."""
+    match -ended.status:
+        case signal.SIGXFSZ:
+            return "output limit"
+        case signal.SIGXCPU:
+            return "processor"
+        case signal.SIGKILL:
+            return "machine"
+    if os.strerror(errno.ENOSPC) in ended.log:
         return "machine"
-    return "error"
+    return "memory" if os.strerror(errno.ENOMEM) in ended.log else "error"
 
 
 class _ProgressReader:
@@ -136,6 +147,8 @@ class _ProgressReader:
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.speed: float | None = None
+        """Seconds of media a second; None until ffmpeg has some to tell of."""
         self._rest = b""
 
     def hear(self, chunk: bytes) -> None:
@@ -144,3 +157,5 @@ class _ProgressReader:
             key, _, value = line.partition(b"=")
             if key == b"out_time_us" and value.isdigit():
                 self.seconds = max(self.seconds, int(value) / 1e6)
+            elif key == b"speed" and (found := _SPEED.fullmatch(value)):
+                self.speed = float(found[1]) or None

@@ -28,7 +28,7 @@ def decode(audio: Path) -> Any:
             folder=audio.parent,
             duration=None,
             deadline=_DEADLINE,
-            progress=lambda _: None,
+            progress=lambda *_: None,
             output_limit=2 * RATE * (LONGEST + 2),
         )
     except FFmpegFailed as failure:

@@ -60,7 +60,7 @@ def _shrink(folder: Path, track: Track, progress: Progress) -> float:
             folder=folder,
             duration=track.seconds,
             deadline=60 + track.seconds,
-            progress=lambda percent: progress(percent * SHRUNK / 100),
+            progress=lambda percent, _=None: progress(percent * SHRUNK / 100),
             output_limit=2**20 + int(4 * _BYTES_PER_SECOND * track.seconds),
         )
     except FFmpegFailed as failure:

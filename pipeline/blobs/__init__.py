@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO, Protocol
 from uuid import uuid4
@@ -115,11 +116,11 @@ def check_id(blob_id: str) -> str:
     return blob_id
 
 
-def store(blobs: BlobStore, blob_id: str, path: Path) -> tuple[int, str]:
-    """Writes the file at `path` as a blob; returns its bytes and its SHA-256 in hex."""
+def store(blobs: BlobStore, blob_id: str, path: Path, before: bytes = b"") -> tuple[int, str]:
+    """Writes `before`, and then the file at `path`, as a blob; returns its bytes and its SHA-256 in hex."""
     seen = Fingerprint()
     with path.open("rb") as source, blobs.create(blob_id) as target:
-        while chunk := source.read(CHUNK):
+        for chunk in chain([before], iter(lambda: source.read(CHUNK), b"")):
             seen.add(chunk)
             target.write(chunk)
     return seen.bytes, seen.hexdigest()

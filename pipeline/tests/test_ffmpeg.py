@@ -29,7 +29,7 @@ def start(
     *,
     duration: float | None = 11.0,
     deadline: float = 30,
-    progress: Progress = lambda percent: None,
+    progress: Progress = lambda percent, speed=None: None,
     output_limit: int = 10**8,
 ) -> float:
     return run(
@@ -76,7 +76,7 @@ def test_an_mp3_is_as_long_as_its_source(folder: Path) -> None:
 def test_progress_rises_to_the_end_and_is_told_at_least_every_second(folder: Path) -> None:
     told: list[tuple[float, float]] = []
     output = ffmpeg.output(source("talk.mp4", readrate=8)["a:0"], "file:out.mp3")
-    start(output, folder, progress=lambda percent: told.append((time.monotonic(), percent)))
+    start(output, folder, progress=lambda percent, speed=None: told.append((time.monotonic(), percent)))
     times, percents = zip(*told, strict=True)
     assert list(percents) == sorted(percents)
     assert percents[-1] == pytest.approx(100, abs=1)
@@ -86,14 +86,27 @@ def test_progress_rises_to_the_end_and_is_told_at_least_every_second(folder: Pat
 
 def test_no_percentage_is_made_up_where_the_length_is_unknown(folder: Path) -> None:
     told: list[float] = []
-    start(ffmpeg.output(sound("talk.mp4"), "file:out.mp3"), folder, duration=None, progress=told.append)
+    start(
+        ffmpeg.output(sound("talk.mp4"), "file:out.mp3"),
+        folder,
+        duration=None,
+        progress=lambda percent, speed=None: told.append(percent),
+    )
     assert set(told) == {0.0}
+
+
+def test_speed_is_told_once_it_is_known(folder: Path) -> None:
+    told: list[float | None] = []
+    output = ffmpeg.output(source("talk.mp4", readrate=8)["a:0"], "file:out.mp3")
+    start(output, folder, duration=None, progress=lambda percent, speed=None: told.append(speed))
+    assert told[0] is None
+    assert told[-1] == pytest.approx(8, rel=0.3)
 
 
 def test_ffmpeg_sees_no_environment_and_has_limits_and_a_group_of_its_own(folder: Path, slow: object) -> None:
     seen: list[tuple[bytes, str, int]] = []
 
-    def look(percent: float) -> None:
+    def look(percent: float, speed: float | None = None) -> None:
         for process in ffmpegs(folder):
             limits = (process / "limits").read_text()
             seen.append(((process / "environ").read_bytes(), limits, os.getpgid(int(process.name))))
@@ -109,7 +122,7 @@ def test_ffmpeg_sees_no_environment_and_has_limits_and_a_group_of_its_own(folder
 
 
 def test_an_interruption_ends_ffmpeg_at_once_and_goes_on(folder: Path, slow: object) -> None:
-    def interrupt(percent: float) -> None:
+    def interrupt(percent: float, speed: float | None = None) -> None:
         if ffmpegs(folder):
             raise Interrupted
 
@@ -134,7 +147,7 @@ def test_ffmpeg_dies_with_a_worker_that_is_killed(folder: Path) -> None:
         "import ffmpeg, pathlib; from pipeline.ffmpeg import run, source\n"
         "output = ffmpeg.output(source('talk.mp4', re=None)['a:0'], 'file:out.mp3')\n"
         f"run(output, folder=pathlib.Path({str(folder)!r}), duration=None, deadline=60,"
-        " progress=lambda percent: None, output_limit=10**8)\n"
+        " progress=lambda *_: None, output_limit=10**8)\n"
     )
     with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT) as worker:
         try:
@@ -189,7 +202,7 @@ def test_a_huge_picture_is_never_decoded(folder: Path) -> None:
     program = (
         "import ffmpeg, pathlib, resource; from pipeline.ffmpeg import run, source\n"
         "run(ffmpeg.output(source('huge.mp4')['a:0'], 'file:out.mp3'), duration=None, deadline=20, output_limit=10**6,"
-        f" progress=lambda percent: None, folder=pathlib.Path({str(folder)!r}))\n"
+        f" progress=lambda *_: None, folder=pathlib.Path({str(folder)!r}))\n"
         "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)\n"
     )
     used = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True).stdout
