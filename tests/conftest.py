@@ -24,25 +24,25 @@ def install(
     new_database: Callable[[], str],
     new_mongo: Callable[[], str],
     new_virtual_host: Callable[[], str],
-) -> Callable[[], Installation]:
-    """Each call prepares an installation of its own."""
+) -> Callable[..., Installation]:
+    """Each call prepares an installation of its own, with the settings it is given."""
 
-    def prepare() -> Installation:
+    def prepare(**given: str) -> Installation:
         folder = tmp_path_factory.mktemp("installation")
-        return Installation(folder, new_database(), new_database(), new_mongo(), new_virtual_host())
+        return Installation(folder, new_database(), new_database(), new_mongo(), new_virtual_host(), **given)
 
     return prepare
 
 
 @pytest.fixture(scope="module")
-def installation(install: Callable[[], Installation]) -> Iterator[Installation]:
+def installation(install: Callable[..., Installation]) -> Iterator[Installation]:
     """For modules that break it."""
     with install() as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def installed_suite(install: Callable[[], Installation]) -> Iterator[Installation]:
+def installed_suite(install: Callable[..., Installation]) -> Iterator[Installation]:
     """For all tests that leave it as it is."""
     with install() as running:
         yield running

@@ -7,6 +7,9 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Self
 
+import pika
+
+from pipeline import topology
 from pipeline.blobs.gridfs import GridFSBlobs
 from tests.client import Client
 from tests.mailbox import Mailbox
@@ -23,10 +26,10 @@ HASTE = {
 
 
 class Installation:
-    """Services by name in `services`; a test may kill and start them."""
+    """Services by name in `services`; a test may kill and start them. `given` are settings of all that share the catalog."""
 
-    def __init__(self, folder: Path, catalog: str, users: str, blobs: str, broker: str) -> None:
-        self.folder, self.catalog, self.blobs, self.broker = folder, catalog, blobs, broker
+    def __init__(self, folder: Path, catalog: str, users: str, blobs: str, broker: str, **given: str) -> None:
+        self.folder, self.catalog, self.blobs, self.broker, self.given = folder, catalog, blobs, broker, given
         self.mailbox = Mailbox()
         self.ports = {name: free_port() for name in ("gateway", "auth", "speech")}
         self.url = self.address("gateway")
@@ -41,6 +44,7 @@ class Installation:
             "SPOOL_BLOB_URL": self.blobs,
             "SPOOL_QUEUE_URL": self.broker,
             **HASTE,
+            **self.given,
         }
         own = {
             "auth": {"SPOOL_AUTH_DATABASE_URL": self.users, "SPOOL_SIGNING_KEYS": str(self.folder / "keys.pem")},
@@ -107,6 +111,13 @@ class Installation:
 
     def mails_about(self, job_id: str) -> list[str]:
         return self.mailbox.about(job_id)
+
+    def idle(self, kind: str) -> int:
+        """How many workers wait for a task of this kind."""
+        with pika.BlockingConnection(pika.URLParameters(self.broker)) as connection:
+            declared = connection.channel().queue_declare(topology.queue_name(kind), passive=True)
+        count: int = declared.method.consumer_count
+        return count
 
     def stored(self) -> set[str]:
         """The ids of all blobs, also of unfinished ones."""

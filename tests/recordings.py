@@ -59,6 +59,15 @@ def make_conference(path: Path, hours: int) -> None:
     path.write_bytes(minute.read_bytes() * 60 * hours)
 
 
+def make_seminar(path: Path, minutes: int) -> None:
+    """Noise in AAC, as a telephone records it, made in a moment: the same minute over and over."""
+    minute, all_of_it = path.with_name("minute.aac"), path.with_name("seminar.aac")
+    noise = "anoisesrc=color=pink:duration=60:sample_rate=48000:seed=7"
+    _ffmpeg("-f", "lavfi", "-i", noise, "-ac", "2", "-c:a", "aac", "-b:a", "96k", minute)
+    all_of_it.write_bytes(minute.read_bytes() * minutes)
+    _ffmpeg("-i", all_of_it, "-c", "copy", path)
+
+
 def make_clip(path: Path) -> None:
     """Three seconds of speech, a quarter of the work."""
     _ffmpeg("-i", MEDIA / "talk.mp4", "-t", "3", "-c", "copy", path)
