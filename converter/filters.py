@@ -1,0 +1,167 @@
+"""What is done to the sound between decoding and encoding: the same for every format, and for every part of a long file.
+
+All of it is absolute: what becomes of a sample follows from the profile, the track and what was measured, and from at most
+five seconds before it, unless the profile is `stateful`.
+"""
+
+from math import sqrt
+from typing import Any, Final, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from converter import outputs
+from pipeline.audio import AudioFormat, Profile
+from pipeline.recording import Level, Track
+from pipeline.work import Task
+
+_PAUSE: Final = "-50dB"
+_WINDOW: Final = 0.02
+"""Seconds over which silenceremove takes the level; a pause keeps so much more than it is told."""
+
+_OVERSAMPLED: Final = 192000
+"""Hz at most, where peaks between the samples are seen: four times 48000, as in ITU-R BS.1770-4, annex 2."""
+
+_OVERSHOOT: Final = 1.0
+"""dB that lossy coding may add to the peaks of what it is given."""
+
+_CALM: Final = 0.1
+"""dB that resampling may add to the peaks of a limited sound."""
+
+_SPEECH: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
+    ("highpass", {"f": 80}),
+    ("acompressor", {"threshold": "-24dB", "ratio": 3, "attack": 10, "release": 250, "makeup": "6dB"}),
+    ("alimiter", {"limit": "-1dB", "level": "false", "latency": 1}),
+)
+
+
+class Measured(BaseModel):
+    """What `measure` found out of the sound, as it hands it on in the args of tasks."""
+
+    model_config = ConfigDict(frozen=True)
+
+    level: Level
+    seconds: float
+    """Of the result."""
+    gain: float = 0.0
+    """dB that bring it to the loudness asked for."""
+    limited: bool = False
+    """Peaks would go beyond the true peak allowed, so they are held."""
+
+    @classmethod
+    def of(cls, task: Task) -> Self | None:
+        """None where nothing had to be measured."""
+        return cls.model_validate(task.args) if "level" in task.args else None
+
+
+def stateful(profile: Profile) -> bool:
+    """What becomes of a sample depends on all that was before it."""
+    return profile.speed != 1 or profile.silence is not None or profile.denoise
+
+
+def unknown(profile: Profile) -> bool:
+    """The loudness, or a length that the recording does not tell, has to be measured before anything is encoded."""
+    return profile.loudness != "off" or (profile.silence is not None and profile.fade_out > 0)
+
+
+def ceiling(profile: Profile) -> float:
+    """dBTP that a sound may reach before it is encoded, so that afterwards it stays below what is allowed."""
+    lossy = any(outputs.FORMS[form].lossy for form in profile.audio)
+    return profile.true_peak - (_OVERSHOOT if lossy else _CALM)
+
+
+def shaped(stream: Any, profile: Profile, track: Track, measured: Measured | None = None) -> Any:
+    """The sound as the profile wants it, from its second 0 on, but for what a format wants of it: see `fitted`.
+
+    `stream` is that of `pipeline.ffmpeg.sound`; an ffmpeg-python stream comes back.
+    """
+    stream = _mixed(_trimmed(stream, profile), profile, track)
+    stream = _paced(_cleaned(stream, profile), profile)
+    stream = _faded(stream, profile, measured.seconds if measured else _length(profile, track))
+    return _levelled(stream, profile, track, measured) if measured else stream
+
+
+def fitted(stream: Any, form: AudioFormat, profile: Profile, track: Track) -> Any:
+    """The shaped sound with the sample rate and sample format of a file of `form`."""
+    rate = outputs.sample_rate(form, profile, track)
+    stream = stream.filter("aresample", rate)
+    if outputs.FORMS[form].lossy:
+        return stream
+    return stream.filter("aformat", sample_fmts="s32" if outputs.bits(track) > 16 else "s16")
+
+
+def _trimmed(stream: Any, profile: Profile) -> Any:
+    if not profile.start and profile.end is None:
+        return stream
+    bounds = {"start": profile.start, **({} if profile.end is None else {"end": profile.end})}
+    return stream.filter("atrim", **bounds).filter("asetpts", "PTS-STARTPTS")
+
+
+def _mixed(stream: Any, profile: Profile, track: Track) -> Any:
+    """Of more channels than wanted none gets louder than it was: a mix that clips cannot be mended afterwards."""
+    rate = _rate(profile, track)
+    if rate < track.sample_rate:
+        stream = stream.filter("aresample", rate)
+    layout = "mono" if outputs.channels(profile, track) == 1 else "stereo"
+    if layout != {1: "mono", 2: "stereo"}.get(track.channels):
+        stream = stream.filter("aresample", out_chlayout=layout, rematrix_maxval=1)
+    return stream.filter("aformat", channel_layouts=layout)
+
+
+def _rate(profile: Profile, track: Track) -> int:
+    """Hz that are worked with: no more than any file needs."""
+    return min(track.sample_rate, max(outputs.sample_rate(form, profile, track) for form in profile.audio))
+
+
+def _cleaned(stream: Any, profile: Profile) -> Any:
+    if profile.denoise or profile.speech:
+        stream = stream.filter("aformat", sample_fmts="fltp")
+    if profile.denoise:
+        stream = stream.filter("afftdn", noise_reduction=12, track_noise=1)
+    for name, options in _SPEECH if profile.speech else ():
+        stream = stream.filter(name, **options)
+    return stream
+
+
+def _paced(stream: Any, profile: Profile) -> Any:
+    if profile.silence is not None:
+        stream = stream.filter(
+            "silenceremove",
+            start_periods=1,
+            start_silence=profile.silence,
+            start_threshold=_PAUSE,
+            stop_periods=-1,
+            stop_duration=profile.silence - _WINDOW,
+            stop_threshold=_PAUSE,
+            window=_WINDOW,
+        )
+    if profile.speed == 1:
+        return stream
+    if profile.speed <= 2:
+        return stream.filter("atempo", profile.speed)
+    twice = sqrt(profile.speed)  # beyond 2 one atempo leaves samples out
+    return stream.filter("atempo", twice).filter("atempo", twice)
+
+
+def _faded(stream: Any, profile: Profile, seconds: float | None) -> Any:
+    if profile.fade_in:
+        stream = stream.filter("afade", type="in", duration=profile.fade_in)
+    if profile.fade_out and seconds is not None:
+        begins = max(0.0, seconds - profile.fade_out)
+        stream = stream.filter("afade", type="out", start_time=begins, duration=min(profile.fade_out, seconds))
+    return stream
+
+
+def _length(profile: Profile, track: Track) -> float | None:
+    """Seconds; None where only measuring can tell."""
+    return None if profile.silence is not None else profile.seconds(track.seconds)
+
+
+def _levelled(stream: Any, profile: Profile, track: Track, measured: Measured) -> Any:
+    if measured.gain:
+        stream = stream.filter("volume", f"{measured.gain:.2f}dB", precision="float")
+    if not measured.limited:
+        return stream
+    rate = _rate(profile, track)
+    return stream.filter("aresample", rate * max(1, min(4, _OVERSAMPLED // rate))).filter(
+        "alimiter", limit=f"{ceiling(profile):.2f}dB", level="false", latency=1
+    )

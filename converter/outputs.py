@@ -1,0 +1,120 @@
+"""How each kind of sound file is written: what its encoder takes, brought to what was asked for as near as it can be.
+
+Nothing is left to a guess of ffmpeg: who encodes a part has to know what the others do.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from pipeline.audio import AudioFormat, Profile
+from pipeline.recording import Track
+
+_MPEG: Final = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_AAC: Final = (*_MPEG, 64000, 88200, 96000)
+_OPUS: Final = (8000, 12000, 16000, 24000, 48000)
+_COMMON: Final = (*_MPEG, 88200, 96000, 176400, 192000)
+
+_MP3_KBIT: Final = {
+    1: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    2: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    2.5: (8, 16, 24, 32, 40, 48, 56, 64),
+}
+"""Bit rates of layer III by version: ISO/IEC 11172-3 and 13818-3, 2.4.2.3; MPEG-2.5 as far as LAME goes."""
+
+_WIDE: Final = ("pcm_s24", "pcm_s32", "pcm_f32", "pcm_f64", "flac", "alac", "wavpack", "tta", "ape", "truehd", "mlp")
+"""Codecs, by the beginnings of their names, that hold more than 16 bits of a sample."""
+
+
+class Form(NamedTuple):
+    """One kind of sound file."""
+
+    codec: str
+    """libav's name of the encoder."""
+    named: str
+    """The codec, as the facts of a file tell it."""
+    muxer: dict[str, Any]
+    sample_rates: Sequence[int]
+    """Hz, ascending."""
+    any_rate: bool = False
+    """Also those between."""
+    lossy: bool = True
+
+
+FORMS: Final[dict[AudioFormat, Form]] = {
+    "mp3": Form("libmp3lame", "mp3", {"format": "mp3", "id3v2_version": 0}, _MPEG),
+    "m4a": Form("aac", "aac", {"format": "ipod", "movflags": "+faststart"}, _AAC),
+    "opus": Form("libopus", "opus", {"format": "opus"}, _OPUS),
+    "ogg": Form("libvorbis", "vorbis", {"format": "ogg"}, _COMMON, any_rate=True),
+    "flac": Form("flac", "flac", {"format": "flac"}, _COMMON, any_rate=True, lossy=False),
+    "wav": Form("pcm_s16le", "pcm", {"format": "wav", "rf64": "auto"}, _COMMON, any_rate=True, lossy=False),
+}
+ANONYMOUS: Final[dict[str, Any]] = {"map_metadata": -1, "map_chapters": -1}
+"""Nothing goes on of what a camera wrote into the file, such as where it was; tags are given afterwards."""
+
+_ODD_RATES: Final = range(8000, 65536)
+"""Hz that every sound file of any rate can name, FLAC being the narrowest (RFC 9639, 9.1.2)."""
+
+
+def sample_rate(form: AudioFormat, profile: Profile, track: Track) -> int:
+    """Hz: the one asked for or recorded, or else the next above it that the format has, or its highest."""
+    wanted = profile.sample_rate or track.sample_rate
+    if FORMS[form].any_rate and wanted in _ODD_RATES:
+        return wanted
+    rates = FORMS[form].sample_rates
+    return next((rate for rate in rates if rate >= wanted), rates[-1])
+
+
+def channels(profile: Profile, track: Track) -> int:
+    """1 or 2: the number asked for, or the one recorded. Every form has both, so that one mix serves all."""
+    return profile.channels or min(track.channels, 2)
+
+
+def bits(track: Track) -> int:
+    """Of a sample in files without loss: 24 where the recording has more than 16."""
+    return 24 if track.codec.startswith(_WIDE) else 16
+
+
+def kbit(form: AudioFormat, profile: Profile, track: Track) -> int | None:
+    """kbit/s that are aimed at, None where the format or its mode aims at none."""
+    rate, count = sample_rate(form, profile, track), channels(profile, track)
+    match form:
+        case "mp3" if profile.mode != "vbr":
+            return _mp3_kbit(profile, rate)
+        case "m4a":
+            return min(profile.bitrate, 6 * rate * count // 1000)  # 6144 bits a channel and frame: ISO/IEC 14496-3
+        case "opus":
+            return max(6, min(profile.bitrate, 256 * count, 510))  # RFC 6716, 2.1.1; libopus stops at 256 a channel
+    return None
+
+
+def _mp3_kbit(profile: Profile, rate: int) -> int:
+    having = _MP3_KBIT[1 if rate >= 32000 else 2 if rate >= 16000 else 2.5]
+    if profile.mode == "abr":
+        return min(max(profile.bitrate, having[0]), having[-1])
+    return min(having, key=lambda kbit: abs(kbit - profile.bitrate))
+
+
+def arguments(form: AudioFormat, profile: Profile, track: Track) -> dict[str, Any]:
+    """What `ffmpeg.output` is told beside a stream that `converter.filters.fitted` made, and the name of the file."""
+    row = FORMS[form]
+    codec = "pcm_s24le" if form == "wav" and bits(track) > 16 else row.codec
+    return {"acodec": codec, **_rate_control(form, profile, track), **row.muxer, **ANONYMOUS}
+
+
+def _rate_control(form: AudioFormat, profile: Profile, track: Track) -> dict[str, Any]:
+    aim = kbit(form, profile, track)
+    if aim is not None:
+        return {"audio_bitrate": f"{aim}k", **({"abr": 1} if form == "mp3" and profile.mode == "abr" else {})}
+    match form:
+        case "mp3":
+            return {"q:a": profile.quality}
+        case "ogg":
+            return {"q:a": 8 - profile.quality}  # libvorbis goes from 10, best, to -1
+    return {}
+
+
+def most_bytes(form: AudioFormat, profile: Profile, track: Track, seconds: float) -> int:
+    """More than a file of so many seconds takes, tags aside."""
+    raw = seconds * sample_rate(form, profile, track) * channels(profile, track) * bits(track)
+    lossy = 1000 * (kbit(form, profile, track) or 512) * seconds
+    return 2**20 + int(1.1 * (lossy if FORMS[form].lossy else raw) / 8)
