@@ -37,11 +37,15 @@ def nested(id: int, depth: int) -> bytes:
     return (_id(id) + UNKNOWN) * depth
 
 
-def pcm_track(*extra: bytes) -> bytes:
-    """Mono, 16 bits, 44100 Hz."""
+def tracks(*entries: bytes) -> bytes:
+    return element(TRACKS, b"".join(entries))
+
+
+def pcm_entry(number: int = 1, *extra: bytes) -> bytes:
+    """A track: mono, 16 bits, 44100 Hz."""
     audio = element(AUDIO, element(RATE, struct.pack(">d", 44100.0)) + element(CHANNELS, 1) + element(BIT_DEPTH, 16))
-    track = element(NUMBER, 1) + element(UID, 1) + element(TYPE, 2) + element(CODEC, b"A_PCM/INT/LIT")
-    return element(TRACKS, element(TRACK, track + audio + b"".join(extra)))
+    named = element(NUMBER, number) + element(UID, number) + element(TYPE, 2) + element(CODEC, b"A_PCM/INT/LIT")
+    return element(TRACK, named + audio + b"".join(extra))
 
 
 def zipped() -> bytes:
