@@ -30,6 +30,10 @@ class Track(BaseModel):
     """Hz."""
     bit_rate: int | None = None
     """Bits a second, where the file says so."""
+    container: str | None = None
+    """libav's name of the demuxer, where the track is the original, and that is this sound and at most a cover."""
+    bits: int | None = None
+    """Of a sample as the decoder gives it, where that is known: 16, or 32 also for 24."""
     exact: bool = False
     """Sample n is found by seeking: no packet is missing, and none depends on more than those just before it."""
     partial: bool = False
