@@ -4,9 +4,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import crowd, downloads, embedded, figures, installed, uploads
+from bench import convert, crowd, downloads, embedded, figures, installed, uploads
 
-PARTS = (embedded.measure, downloads.measure, installed.with_servers, uploads.measure, crowd.measure)
+PARTS = (embedded.measure, convert.measure, downloads.measure, installed.with_servers, uploads.measure, crowd.measure)
 
 
 def main() -> None:

@@ -62,10 +62,10 @@ def _clip(client: Client, clip: Path, target: Path) -> Figure:
     )
 
 
-def until_mp3(client: Client, path: Path, interval: float = 0.01) -> tuple[str, float]:
+def until_mp3(client: Client, path: Path, interval: float = 0.01, **options: str) -> tuple[str, float]:
     """The job, and the seconds from the first byte up until it names its MP3."""
     began = time.monotonic()
-    job = client.upload(path)["id"]
+    job = client.upload(path, **options)["id"]
     eventually(
         lambda: any(found["kind"] == "audio" for found in client.job(job)["artifacts"]), timeout=900, interval=interval
     )

@@ -1,6 +1,5 @@
-"""Services on real servers: a long recording beside bare ffmpeg, the cost of a hop, the gateway's memory in a large upload."""
+"""Services on real servers: the cost of a hop, and the gateway's memory in a large upload."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
@@ -8,16 +7,14 @@ from statistics import median
 import httpx
 from sqlalchemy import text
 
-from bench.embedded import until_mp3
-from bench.figures import Figure, ratio
-from bench.media import bare, make_mp4
+from bench.figures import Figure
+from bench.media import make_mp4
 from bench.sites import Servers
 from bench.watch import children, forget_peak, resident
 from pipeline.database import connect
 from tests.client import Client
 from tests.installation import Installation
 
-MINUTES, RUNS = 30, 3
 GIGABYTE = 1000**3
 HOPS = """
     SELECT TIMESTAMPDIFF(MICROSECOND, before_.finished_at, after_.started_at) / 1000.0
@@ -30,7 +27,6 @@ def measure(folder: Path, installation: Installation) -> Iterator[Figure]:
     client = installation.client()
     yield _memory(client, installation)
     yield _hops(client, installation, make_mp4(folder / "clip.mp4", 5))
-    yield _long(installation, folder, "GridFS")
 
 
 def _memory(client: Client, installation: Installation) -> Figure:
@@ -74,31 +70,6 @@ def _hops(client: Client, installation: Installation, clip: Path) -> Figure:
     )
 
 
-def _long(installation: Installation, folder: Path, store: str) -> Figure:
-    installation.services["transcriber"].stop()
-    recording, target = make_mp4(folder / "long.mp4", MINUTES * 60), folder / "bare.mp3"
-    ours, theirs = [], []
-    for _ in range(RUNS):
-        began = time.monotonic()
-        bare(recording, target)
-        theirs.append(time.monotonic() - began)
-        ours.append(_until_mp3_and_gone(installation, recording))
-    return ratio(
-        f"{MINUTES} min on {store}: beside bare", ours, theirs, 1.10, f"upload to MP3 link, one converter, {RUNS} pairs"
-    )
-
-
-def _until_mp3_and_gone(installation: Installation, recording: Path) -> float:
-    client = installation.client()
-    job, seconds = until_mp3(client, recording, interval=0.1)
-    client.http.delete(f"/v1/jobs/{job}").raise_for_status()  # nobody is there to transcribe it
-    client.close()
-    return seconds
-
-
 def with_servers(folder: Path) -> Iterator[Figure]:
-    with Servers() as servers:
-        with servers.on_gridfs(folder / "gridfs") as installation:
-            yield from measure(folder / "gridfs", installation)
-        with servers.on_directory(folder / "directory") as installation:
-            yield _long(installation, folder / "directory", "a directory")
+    with Servers() as servers, servers.on_gridfs(folder / "gridfs") as installation:
+        yield from measure(folder / "gridfs", installation)

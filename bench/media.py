@@ -22,12 +22,31 @@ def make_mp4(path: Path, seconds: int) -> Path:
     return path
 
 
+def repeat(recording: Path, path: Path, times: int) -> Path:
+    """The same over and over, without encoding anything again."""
+    command = [FFMPEG, "-v", "error", "-y", "-stream_loop", str(times - 1), "-i", str(recording), "-c", "copy"]
+    subprocess.run([*command, str(path)], check=True, timeout=600)
+    return path
+
+
 def make_wav(path: Path, size: int) -> Path:
     """Noise of about `size` bytes as WAV: 16 bits, two channels, 44.1 kHz."""
     noise = f"anoisesrc=color=pink:duration={size / (44_100 * 4)}:sample_rate=44100:seed=7"
     command = [FFMPEG, "-v", "error", "-y", "-f", "lavfi", "-i", noise, "-ac", "2", str(path)]
     subprocess.run(command, check=True, timeout=600)
     return path
+
+
+def bare_three(source: Path, folder: Path) -> None:
+    """MP3, Opus and FLAC by one ffmpeg from one decoding, each as its encoder is asked for by `converter.outputs`."""
+    command = [FFMPEG, "-v", "error", "-nostdin", "-y", "-i", str(source)]
+    for name, arguments in {
+        "bare.mp3": ["-c:a", "libmp3lame", "-b:a", "128k"],
+        "bare.opus": ["-c:a", "libopus", "-b:a", "128k"],
+        "bare.flac": ["-c:a", "flac", "-sample_fmt", "s16"],
+    }.items():
+        command += ["-map", "0:a:0", *arguments, str(folder / name)]
+    subprocess.run(command, check=True, timeout=1200)
 
 
 def bare(source: Path, target: Path) -> None:

@@ -1,0 +1,188 @@
+"""The converter: a long recording beside bare ffmpeg and beside moviepy, what each of its stages costs, and its memory."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+from bench import tutorial
+from bench.embedded import until_mp3
+from bench.figures import Figure, ratio
+from bench.media import bare, bare_three, make_mp4, repeat
+from bench.sites import Servers
+from bench.stages import Costs, costs, processor_time
+from bench.watch import forget_peak, resident
+from dev.waiting import eventually
+from pipeline.options import Options
+from tests.installation import Installation
+
+MINUTES, SHORT_MINUTES, HOURS, RUNS = 30, 8, 3, 3
+"""The short recording stays in one piece."""
+SECOND = "second converter"
+MP3_ALONE = {"waveform": "no", "transcribe": "no", "notify": ""}
+SLACK = 2**20
+"""Bytes of a folder that the formula of docs/operations.md leaves to small files."""
+
+
+def measure(folder: Path) -> Iterator[Figure]:
+    tutorial.install()
+    recording, short = make_mp4(folder / "long.mp4", MINUTES * 60), make_mp4(folder / "short.mp4", SHORT_MINUTES * 60)
+    yield from _stages(recording, short, folder)
+    longest = repeat(recording, folder / "longest.mp4", HOURS * 60 // MINUTES)
+    with Servers() as servers:
+        for store, install in (("a directory", servers.on_directory), ("GridFS", servers.on_gridfs)):
+            with install(folder / store.split()[-1]) as installation:
+                yield from _installed(installation, store, recording, longest)
+
+
+def _stages(recording: Path, short: Path, folder: Path) -> Iterator[Figure]:
+    alone = Options(waveform=False, transcribe=False)
+    runs = [costs(recording, folder / "cpu", alone) for _ in range(RUNS)]
+    yield _join(runs)
+    yield _three(short, folder)
+    yield from _disk(costs(recording, folder / "disk", Options(transcribe=False), disk=True), recording)
+
+
+def _join(runs: Sequence[Costs]) -> Figure:
+    shares = [100 * run.processor("join") / run.processor("encode") for run in runs]
+    parts = sum(cost.kind == "encode" for cost in runs[0].stages)
+    return Figure(
+        "join beside its encodes", median(shares), 2, "%", f"time of a core, {MINUTES} min in {parts} parts", (*shares,)
+    )
+
+
+def _three(short: Path, folder: Path) -> Figure:
+    """One decoding for three files."""
+    options = Options(audio=("mp3", "opus", "flac"), waveform=False, transcribe=False)
+    ours, theirs = [], []
+    for _ in range(RUNS):
+        theirs.append(_processor(lambda: bare_three(short, folder)))
+        ours.append(costs(short, folder / "cpu", options).processor("encode"))
+    detail = f"time of a core, {SHORT_MINUTES} min, {RUNS} pairs"
+    return ratio("MP3, Opus and FLAC beside one ffmpeg", ours, theirs, 1.05, detail)
+
+
+def _processor(work: Callable[[], object]) -> float:
+    began = processor_time()
+    work()
+    return processor_time() - began
+
+
+def _disk(job: Costs, recording: Path) -> Iterator[Figure]:
+    """The most that a stage's folder holds, beside what it may."""
+    track = max(job.bytes("track"), job.bytes("part"))
+    room = {
+        "extract": recording.stat().st_size + track,
+        "encode": track + job.bytes("audio"),
+        "join": 2 * job.bytes("audio"),
+        "draw": job.bytes("audio") + job.bytes("waveform"),
+    }
+    for kind, bytes_ in room.items():
+        share = job.disk(kind) / (bytes_ + SLACK)
+        detail = f"{job.disk(kind) / 1e6:.1f} MB, by the formula {bytes_ / 1e6:.1f}"
+        yield Figure(f"room on disk for {kind}", share, 1, "x", detail)
+
+
+@dataclass
+class _Rounds:
+    """Seconds of each way to make the MP3, run in turn."""
+
+    bare: list[float] = field(default_factory=list)
+    moviepy: list[float] = field(default_factory=list)
+    one: list[float] = field(default_factory=list)
+    two: list[float] = field(default_factory=list)
+
+
+def _installed(installation: Installation, store: str, recording: Path, longest: Path) -> Iterator[Figure]:
+    installation.services["transcriber"].stop()
+    yield from _ratios(_rounds(installation, recording), store)
+    yield _memory(installation, store, recording, longest)
+    installation.services["transcriber"].start()
+    yield from _as_usual(installation, store, recording)
+
+
+def _rounds(installation: Installation, recording: Path) -> _Rounds:
+    rounds, target = _Rounds(), installation.folder / "other.mp3"
+    link = partial(_link, installation, recording)
+    for _ in range(RUNS):
+        rounds.bare.append(_seconds(lambda: bare(recording, target)))
+        rounds.one.append(link(MP3_ALONE))
+        rounds.moviepy.append(tutorial.encode(recording, target))
+        with_second(installation)
+        rounds.two.append(link(MP3_ALONE))
+        installation.services[SECOND].stop()
+    return rounds
+
+
+def _ratios(rounds: _Rounds, store: str) -> Iterator[Figure]:
+    what = f"{MINUTES} min to the MP3's link on {store}"
+    one, two, moviepy = (f"median {median(times):.2f} s" for times in (rounds.one, rounds.two, rounds.moviepy))
+    bare_ = f"bare ffmpeg {median(rounds.bare):.2f} s, {RUNS} pairs"
+    yield ratio(f"{store}: 1 converter beside bare", rounds.one, rounds.bare, 1.10, f"{what}, {one}, {bare_}")
+    yield ratio(f"{store}: 2 converters beside bare", rounds.two, rounds.bare, 0.65, f"{what}, {two}, {bare_}")
+    yield ratio(
+        f"{store}: moviepy beside 2 converters",
+        rounds.moviepy,
+        rounds.two,
+        2.5,
+        f"moviepy 1.0.3: {moviepy}, {RUNS} pairs",
+        at_least=True,
+    )
+
+
+def _memory(installation: Installation, store: str, recording: Path, longest: Path) -> Figure:
+    """Of a converter that does all of a recording, waveform and all, and then of one six times as long."""
+    converter = installation.services["converter"].child
+    assert converter
+    forget_peak(converter.pid)
+    peaks = []
+    for path in (recording, longest):
+        _link(installation, path, {"transcribe": "no", "notify": ""}, whole=True)
+        peaks.append(resident(converter.pid, "VmHWM"))
+    detail = f"peak resident set without ffmpeg, after {MINUTES} min {peaks[0]:.0f} MB, then after {HOURS} h"
+    return Figure(f"{store}: a converter's memory", peaks[-1], 120, "MB", detail, (*peaks,))
+
+
+def _as_usual(installation: Installation, store: str, recording: Path) -> Iterator[Figure]:
+    """With the options that hold if none are given: a transcript and a waveform are made as well."""
+    target = installation.folder / "other.mp3"
+    for converters in (1, 2):
+        if converters == 2:
+            with_second(installation)
+        alone = _seconds(lambda: bare(recording, target))
+        ours = _link(installation, recording, {})
+        yield ratio(f"{store}: the same, nothing chosen", [ours], [alone], None, f"{converters} converters, 1 pair")
+    installation.services[SECOND].stop()
+
+
+def with_second(installation: Installation) -> None:
+    """Until both wait for work."""
+    installation.worker("converter", SECOND)
+    eventually(lambda: installation.idle("encode") == 2)
+
+
+def _link(installation: Installation, path: Path, options: Mapping[str, str], *, whole: bool = False) -> float:
+    """Seconds from the first byte up until the job names its MP3; the job is gone after that, if `whole` not before its end."""
+    client = installation.client()
+    job, seconds = until_mp3(client, path, interval=0.05, **options)
+    if whole:
+        client.ended(job, timeout=600)
+    client.http.delete(f"/v1/jobs/{job}").raise_for_status()
+    eventually(lambda: installation.idle("encode") == len(_converters(installation)), timeout=60)
+    client.close()
+    return seconds
+
+
+def _converters(installation: Installation) -> Sequence[str]:
+    services = installation.services.items()
+    return [
+        name for name, service in services if "converter" in name and service.child and service.child.poll() is None
+    ]
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    began = time.monotonic()
+    work()
+    return time.monotonic() - began
