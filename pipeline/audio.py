@@ -1,17 +1,29 @@
 """What a user may ask for of the sound: presets, and every option by itself. One model for all ways in, and for OpenAPI."""
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping
+from datetime import date
+from itertools import pairwise
+from typing import Annotated, Any, Final, Literal, LiteralString
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 AudioFormat = Literal["mp3", "m4a", "opus", "ogg", "flac", "wav"]
 Preset = Literal["podcast", "music", "voice", "archive", "phone"]
 Mode = Literal["cbr", "vbr", "abr"]
-SampleRate = Literal[8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000]
 
-PRESETS: Mapping[Preset, Mapping[str, Any]] = {
+PRESETS: Final[Mapping[Preset, Mapping[str, Any]]] = {
     "podcast": {"audio": ("mp3",), "mode": "cbr", "bitrate": 96, "loudness": -16.0},
     "music": {"audio": ("mp3",), "mode": "vbr", "quality": 2, "loudness": "off"},
     "voice": {"audio": ("mp3",), "mode": "cbr", "bitrate": 64, "channels": 1, "speech": True},
@@ -20,31 +32,56 @@ PRESETS: Mapping[Preset, Mapping[str, Any]] = {
 }
 """What each preset sets; what is given beside it goes before it."""
 
+SIZES: Final[Mapping[AudioFormat, tuple[str, ...]]] = {
+    "mp3": ("mode", "bitrate", "quality"),
+    "m4a": ("bitrate",),
+    "opus": ("bitrate",),
+    "ogg": ("quality",),
+    "flac": (),
+    "wav": (),
+}
+"""Which of the options that say how large a sound file becomes count for it. Of MP3, the mode says which of the other two."""
+
+LONGEST = 360_000
+"""Seconds of a recording that can be asked for."""
 MOST_CHAPTERS = 500
 
-_CLOCK = re.compile(r"(?:(?:(\d{1,3}):)?([0-5]?\d):)?(\d{1,6}(?:\.\d{1,6})?)")
+_CLOCK = re.compile(r"(\d{1,3}:[0-5]?\d|\d{1,4}):[0-5]?\d(\.\d{1,6})?|\d{1,6}(\.\d{1,6})?", re.ASCII)
 _CHAPTER = re.compile(r"\s*([\d:.]+)(?:\s+[-\u2013\u2014]\s+|\s+)(\S.*?)\s*")
 
 
 def seconds_of(given: Any) -> Any:
-    """`1:02:03.5`, `62:03` and `3723.5` are seconds; anything else is left for the validation of numbers to refuse."""
-    found = _CLOCK.fullmatch(given.strip()) if isinstance(given, str) else None
-    if found is None:
+    """`1:02:03.5`, `62:03.5` and `3723.5` are seconds; anything else is left for the validation of numbers to refuse."""
+    clock = given.strip() if isinstance(given, str) else ""
+    if not _CLOCK.fullmatch(clock):
         return given
-    hours, minutes, seconds = found.groups()
-    return 3600 * int(hours or 0) + 60 * int(minutes or 0) + float(seconds)
+    return sum(60**power * float(part) for power, part in enumerate(reversed(clock.split(":"))))
 
 
 def _lines(given: Any) -> Any:
-    return [line for line in given.splitlines() if line.strip()] if isinstance(given, str) else given
+    """A text holds an entry a line."""
+    texts = [given] if isinstance(given, str) else given
+    if not isinstance(texts, list | tuple):
+        return texts
+    lines = [line for text in texts for line in (text.splitlines() if isinstance(text, str) else [text])]
+    return [line for line in lines if not isinstance(line, str) or line.strip()]
 
 
 def _chapter(line: str) -> str:
-    """Raises ValueError unless `line` is a time and a title."""
+    """Raises PydanticCustomError unless `line` is a time and a title."""
     found = _CHAPTER.fullmatch(line)
-    if found is None or not isinstance(seconds_of(found[1]), float):
-        raise ValueError("a chapter is a time and a title, such as `1:02:03 Questions`")
+    start = seconds_of(found[1]) if found else None
+    if found is None or not isinstance(start, float) or start > LONGEST:
+        raise PydanticCustomError(
+            "chapter", "'{line}' is not a time and a title, such as '1:02:03 Questions'", {"line": line[:60]}
+        )
     return f"{found[1]} {found[2]}"
+
+
+def _day(given: str) -> str:
+    """Raises ValueError unless the calendar has it."""
+    date.fromisoformat((given + "-01-01")[:10])
+    return given
 
 
 def _listed(given: Any) -> Any:
@@ -60,10 +97,38 @@ def _once(given: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(given))
 
 
+def _number(given: Any) -> Any:
+    """The same number, also of a text: a form and a query have nothing else."""
+    return int(given) if isinstance(given, str) and re.fullmatch(r"\s*[0-9]{1,6}\s*", given) else given
+
+
+def _text(given: Any) -> Any:
+    """The same text, also of a number: `2026` and `1` are written so in JSON."""
+    return str(given) if type(given) is int else given
+
+
 Listed = BeforeValidator(_listed)
-Seconds = Annotated[float, BeforeValidator(seconds_of), Field(ge=0, le=360000, allow_inf_nan=False)]
+Channels = Annotated[Literal[1, 2], BeforeValidator(_number)]
+SampleRate = Annotated[
+    Literal[8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000], BeforeValidator(_number)
+]
+Time = Annotated[
+    float,
+    Field(ge=0, le=LONGEST, allow_inf_nan=False),
+    BeforeValidator(seconds_of),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", "minimum": 0, "maximum": LONGEST}, {"type": "string", "examples": ["1:02:03.5"]}]}
+    ),
+]
+Fade = Annotated[float, Field(ge=0, le=60)]
 Loudness = Annotated[float, Field(ge=-40, le=-5)] | Literal["off"]
 Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
+TrackName = Annotated[
+    str, BeforeValidator(_text), StringConstraints(pattern=r"^(\d{1,2}|[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*)$")
+]
+Day = Annotated[
+    str, BeforeValidator(_text), StringConstraints(pattern=r"^\d{4}(-\d\d(-\d\d)?)?$"), AfterValidator(_day)
+]
 Chapter = Annotated[str, StringConstraints(max_length=300), AfterValidator(_chapter)]
 
 
@@ -80,7 +145,10 @@ class Audio(BaseModel):
     audio: Annotated[tuple[AudioFormat, ...], Listed, AfterValidator(_once)] = Field(
         (), max_length=6, description="Which sound files to make, from one decoding; `mp3` if unset."
     )
-    mode: Mode | None = Field(None, description="Of MP3: constant, variable or average bit rate; `cbr` if unset.")
+    mode: Mode | None = Field(
+        None,
+        description="Of MP3: constant, variable or average bit rate. `vbr` if a `quality` is given and no `bitrate`, else `cbr`.",
+    )
     bitrate: int | None = Field(
         None,
         ge=8,
@@ -90,15 +158,13 @@ class Audio(BaseModel):
     quality: int | None = Field(
         None, ge=0, le=9, description="Of variable bit rate (MP3, Ogg Vorbis): 0 is best, 9 smallest, as LAME's V."
     )
-    channels: Literal[1, 2] | None = Field(
-        None, description="1 for mono, 2 for stereo; as recorded, 2 at most, if unset."
-    )
+    channels: Channels | None = Field(None, description="1 for mono, 2 for stereo; as recorded, 2 at most, if unset.")
     sample_rate: SampleRate | None = Field(None, description="Hz; as recorded, as far as the format allows, if unset.")
-    start: Seconds | None = Field(None, description="Leave out what is before: seconds, or h:mm:ss.")
-    end: Seconds | None = Field(None, description="Leave out what is after: seconds, or h:mm:ss.")
-    fade_in: Seconds | None = Field(None, le=60, description="Seconds from silence to full at the beginning.")
-    fade_out: Seconds | None = Field(None, le=60, description="Seconds from full to silence at the end.")
-    silence: Seconds | None = Field(
+    start: Time | None = Field(None, description="Leave out what is before: seconds, or h:mm:ss.")
+    end: Time | None = Field(None, description="Leave out what is after: seconds, or h:mm:ss.")
+    fade_in: Fade | None = Field(None, description="Seconds from silence to full at the beginning.")
+    fade_out: Fade | None = Field(None, description="Seconds from full to silence at the end.")
+    silence: float | None = Field(
         None, ge=0.1, le=60, description="Pauses (below -50 dBFS) longer than so many seconds are cut down to that."
     )
     loudness: Loudness | None = Field(
@@ -113,15 +179,13 @@ class Audio(BaseModel):
         None, description="Filters for speech: rumble is cut, loud and soft voices come closer."
     )
     denoise: bool | None = Field(None, description="Takes steady noise away.")
-    track: Annotated[str, StringConstraints(pattern=r"^(\d{1,2}|[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*)$")] | None = Field(
+    track: TrackName | None = Field(
         None,
         description="Which sound track: its number, from 0, or its language (ISO 639); the default one if unset.",
     )
     partial: bool = Field(False, description="Take a recording that breaks off for what there is of it; it is marked.")
     artist: Word | None = Field(None, description="Tag of the sound files; the recording's own if unset.")
-    date: Annotated[str, StringConstraints(pattern=r"^\d{4}(-\d\d(-\d\d)?)?$")] | None = Field(
-        None, description="Tag: year, month or day, as 2026-11-21; the recording's own if unset."
-    )
+    date: Day | None = Field(None, description="Tag: year, month or day, as 2026-11-21; the recording's own if unset.")
     chapters: Annotated[tuple[Chapter, ...], BeforeValidator(_lines)] | None = Field(
         None,
         max_length=MOST_CHAPTERS,
@@ -130,16 +194,46 @@ class Audio(BaseModel):
     waveform: bool = Field(True, description="Whether to draw a waveform picture and its peaks.")
 
     @model_validator(mode="after")
-    def _ends_after_its_start(self) -> "Audio":
-        if self.start is not None and self.end is not None and self.end <= self.start:
-            raise ValueError("end has to be after start")
+    def _makes_sense(self) -> "Audio":
+        """Raises ValidationError, which names the field, for what is surely a mistake."""
+        mistakes = [
+            InitErrorDetails(type=PydanticCustomError("contradiction", message), loc=(name,), input=getattr(self, name))
+            for name, message in self._contradictions()
+        ]
+        if mistakes:
+            raise ValidationError.from_exception_data(type(self).__name__, mistakes)
         return self
+
+    def _contradictions(self) -> Iterator[tuple[str, LiteralString]]:
+        wanted = self.profile(bitrate=0)
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            yield "end", "has to be after start"
+        if self.mode and "mp3" not in wanted.audio:
+            yield "mode", "counts for mp3 only, which is not among what is asked for"
+        if self.bitrate is not None and not _counts("bitrate", wanted):
+            yield "bitrate", "counts for m4a, opus and mp3 (in mode cbr or abr), none of which is asked for"
+        if self.quality is not None and not _counts("quality", wanted):
+            yield "quality", "counts for ogg and mp3 (in mode vbr), none of which is asked for"
+        if self.true_peak is not None and wanted.loudness == "off":
+            yield "true_peak", "counts only where a loudness is asked for"
+        if self.chapters and self.silence is not None:
+            yield "chapters", "cannot be given where silence is cut, as nobody knows their times then"
+        starts = [seconds_of(line.split()[0]) for line in self.chapters or ()]
+        if any(later <= earlier for earlier, later in pairwise(starts)):
+            yield "chapters", "have to begin one after another"
 
     def profile(self, bitrate: int) -> "Profile":
         """What holds, with the preset and defaults filled in; `bitrate` is the installation's, kbit/s."""
         given = {name: value for name, value in self if name in Profile.model_fields and value not in (None, ())}
+        if self.mode is None and (self.bitrate is not None or self.quality is not None):
+            given["mode"] = "vbr" if self.bitrate is None else "cbr"
         preset = PRESETS[self.preset] if self.preset else {}
         return Profile.model_validate({"bitrate": bitrate, **preset, **given})
+
+
+def _counts(name: str, wanted: "Profile") -> bool:
+    unused = "bitrate" if wanted.mode == "vbr" else "quality"
+    return any(name in SIZES[form] and (form, name) != ("mp3", unused) for form in wanted.audio)
 
 
 class Profile(BaseModel):
@@ -152,7 +246,7 @@ class Profile(BaseModel):
     bitrate: int
     """kbit/s."""
     quality: int = 4
-    channels: Literal[1, 2] | None = None
+    channels: Channels | None = None
     sample_rate: SampleRate | None = None
     start: float = 0.0
     end: float | None = None
@@ -167,10 +261,9 @@ class Profile(BaseModel):
 
     @property
     def as_recorded(self) -> bool:
-        """Nothing is done to the sound but encoding it."""
-        return self.model_copy(
-            update={name: Profile.model_fields[name].default for name in ("audio", "mode", "quality", "true_peak")}
-        ) == Profile(bitrate=self.bitrate)
+        """Nothing is done to the sound but encoding it, perhaps with other channels or at another rate."""
+        done = (self.start, self.end, self.fade_in, self.fade_out, self.silence, self.speech, self.denoise)
+        return not any(done) and self.loudness == "off" and self.speed == 1
 
     def seconds(self, recorded: float) -> float:
         """How long the sound of a recording of `recorded` seconds becomes, but for silence that is cut."""

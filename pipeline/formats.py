@@ -3,30 +3,35 @@
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
-from pipeline.audio import AudioFormat
+from pipeline.audio import AudioFormat, Preset
 
 
 class Output(NamedTuple):
-    """A kind of sound file that can be asked for."""
+    """A kind of sound file that can be asked for; `pipeline.audio.SIZES` has the options that count for it."""
 
     extension: str
     media_type: str
     """RFC 6838; for Opus and FLAC as RFC 7845 and RFC 9639 have it."""
     description: str
-    options: tuple[str, ...] = ()
-    """Which options of `pipeline.audio.Audio` count for it beside those that count for all."""
 
 
 OUTPUTS: Final[Mapping[AudioFormat, Output]] = {
-    "mp3": Output("mp3", "audio/mpeg", "MP3: plays everywhere", ("mode", "bitrate", "quality")),
-    "m4a": Output(
-        "m4a", "audio/mp4", "AAC in MPEG-4: better than MP3 at the same size, plays nearly everywhere", ("bitrate",)
-    ),
-    "opus": Output("opus", "audio/ogg", "Opus in Ogg: best of all at few kbit/s", ("bitrate",)),
-    "ogg": Output("ogg", "audio/ogg", "Vorbis in Ogg, of variable bit rate", ("quality",)),
+    "mp3": Output("mp3", "audio/mpeg", "MP3: plays everywhere"),
+    "m4a": Output("m4a", "audio/mp4", "AAC in MPEG-4: better than MP3 at the same size, plays nearly everywhere"),
+    "opus": Output("opus", "audio/ogg", "Opus in Ogg: best of all at few kbit/s"),
+    "ogg": Output("ogg", "audio/ogg", "Vorbis in Ogg, of variable bit rate"),
     "flac": Output("flac", "audio/flac", "FLAC: without loss, half the size of WAV"),
     "wav": Output("wav", "audio/wav", "WAV: without loss, as large as it gets"),
 }
+
+USES: Final[Mapping[Preset, str]] = {
+    "podcast": "Talks for podcast players, as loud as these want them",
+    "music": "Music, about 190 kbit/s, as loud as it was",
+    "voice": "Speech that is hard to understand",
+    "archive": "Everything that was heard, without loss",
+    "phone": "Talks for small memories and slow networks",
+}
+"""What each preset of `pipeline.audio.PRESETS` is for."""
 
 
 class Input(NamedTuple):

@@ -10,6 +10,10 @@ from pipeline.audio import Audio, Listed
 Format = Literal["txt", "srt", "vtt", "json"]
 FORMATS: tuple[Format, ...] = ("txt", "srt", "vtt", "json")
 
+_BLANK = ("", [""])
+"""In a form, and in a query where several may be given."""
+_SAYS_NONE = ("notify", "chapters")
+
 
 def _lone(address: str) -> str:
     """Raises ValueError for more than an address: names, routes and lists have no place here."""
@@ -32,10 +36,10 @@ class Options(Audio):
     @model_validator(mode="before")
     @classmethod
     def _without_blanks(cls, given: Any) -> Any:
-        """A field that a form leaves blank is not given; only nobody to notify is something to say."""
+        """A field that a form leaves blank is not given; only nobody to notify and no chapters are something to say."""
         if not isinstance(given, dict):
             return given
-        return {name: value for name, value in given.items() if value != "" or name == "notify"}
+        return {name: value for name, value in given.items() if value not in _BLANK or name in _SAYS_NONE}
 
     title: Title | None = Field(None, description="What the job is called; the file's name if unset.")
     language: str | None = Field(
