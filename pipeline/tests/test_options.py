@@ -1,8 +1,11 @@
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from pipeline.audio import Audio, AudioFormat, Mode, Preset
 from pipeline.options import FORMATS, Options, StrictOptions
 
 read = Options.model_validate
@@ -107,4 +110,85 @@ def test_the_recipe_is_what_results_depend_on(same: tuple[dict[str, str], dict[s
 
 @pytest.mark.parametrize("other", [{"language": "de"}, {"formats": "txt"}, {"transcribe": "no"}])
 def test_another_recipe_makes_other_results(other: dict[str, str]) -> None:
+    assert read(other).recipe != Options().recipe
+
+
+TITLES = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=50)
+TIMES = st.floats(0, 360000).map(lambda seconds: round(seconds, 3))
+FADES = st.floats(0, 60)
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "preset": st.sampled_from(get_args(Preset)),
+    "audio": st.lists(st.sampled_from(get_args(AudioFormat)), min_size=1, max_size=6),
+    "mode": st.sampled_from(get_args(Mode)),
+    "bitrate": st.integers(8, 512),
+    "quality": st.integers(0, 9),
+    "channels": st.sampled_from([1, 2]),
+    "sample_rate": st.sampled_from([8000, 44100, 48000]),
+    "start": TIMES,
+    "end": TIMES,
+    "fade_in": FADES,
+    "fade_out": FADES,
+    "silence": st.floats(0.1, 60),
+    "true_peak": st.floats(-9, 0),
+    "denoise": st.booleans(),
+    "loudness": st.one_of(st.integers(-40, -5), st.just(-16.5), st.just("off")),
+    "speed": st.sampled_from([0.5, 1, 1.25, 3]),
+    "speech": st.booleans(),
+    "waveform": st.booleans(),
+    "partial": st.booleans(),
+    "track": st.one_of(st.integers(0, 99), st.sampled_from(["de", "eng", "pt-BR"])),
+    "artist": TITLES,
+    "date": st.one_of(st.integers(1000, 9999), st.dates().map(str)),
+    "chapters": st.lists(TITLES).map(lambda titles: [f"{start} {title}" for start, title in enumerate(titles)]),
+    "title": TITLES,
+    "formats": st.lists(st.sampled_from(FORMATS), min_size=1),
+    "transcribe": st.booleans(),
+    "keep_result_days": st.integers(1, 36500),
+}
+
+
+def text_of(name: str, value: Any) -> str:
+    """As it stands in a form, a query, and the metadata of a resumable upload."""
+    if isinstance(value, list):
+        return ("\n" if name == "chapters" else ",").join(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def outcome(options: dict[str, Any]) -> Options | set[Any]:
+    try:
+        return read(options)
+    except ValidationError as refused:
+        return {(error["loc"][0], error["type"]) for error in refused.errors()}
+
+
+@given(st.fixed_dictionaries({}, optional=VALUES))
+def test_each_option_means_the_same_as_text_and_as_json(values: dict[str, Any]) -> None:
+    asked = outcome(values)
+    assert outcome({name: text_of(name, value) for name, value in values.items()}) == asked
+    if isinstance(asked, Options):
+        assert read(asked.kept()) == asked
+
+
+def test_every_option_of_the_sound_is_tried_as_text_and_as_json() -> None:
+    assert set(Audio.model_fields) <= set(VALUES)
+
+
+@pytest.mark.parametrize("blank", ["", [""]])
+def test_a_blank_field_is_not_given(blank: Any) -> None:
+    blanks = {name: blank for name in Options.model_fields if name not in ("notify", "chapters")}
+    assert read(blanks) == Options()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"preset": "voice"},
+        {"audio": "flac"},
+        {"start": "1:00"},
+        {"chapters": ""},
+        {"artist": "Ada"},
+        {"waveform": "no"},
+    ],
+)
+def test_other_sound_is_another_recipe(other: dict[str, str]) -> None:
     assert read(other).recipe != Options().recipe
