@@ -1,11 +1,22 @@
 """Which `encode` tasks make the sound files of a job: one for the whole, or one for each part of a long MP3."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
+from converter import outputs
+from converter.filters import stateful
+from converter.mp3 import frame_samples, padding_period
+from converter.parts import Part, seekable
+from pipeline.audio import Profile
 from pipeline.options import Options
 from pipeline.recording import Track
 from pipeline.work import NextTask
+
+_MOST_DECODED = 4
+"""Parts of a track that is decoded from its beginning for each of them: beyond, decoding costs more than is won."""
+_LEAST = 98
+"""Frames of a part, so that its seams lie apart."""
 
 
 def encodings(
@@ -19,7 +30,25 @@ def encodings(
 ) -> list[NextTask]:
     """The tasks for all sound files that `options` ask for.
 
-    `measured`: what the tasks get to know of the sound, `{}` or `{"level": ..., "seconds": ...}`. `bitrate_kbit`,
+    `measured`: what the tasks get to know of the sound, `{}` or `{"level": ..., "seconds": ..., ...}`. `bitrate_kbit`,
     `part_minutes` and `most_parts` are the installation's, as in `Settings`; `converter.worker` binds them.
     """
-    return [NextTask("encode", args=dict(measured))]
+    profile = options.profile(bitrate_kbit)
+    seconds = measured.get("seconds") or profile.seconds(track.seconds)
+    parts = list(_parts(profile, track, seconds, 60 * part_minutes, most_parts))
+    if "mp3" not in profile.audio or stateful(profile) or len(parts) < 2:
+        return [NextTask("encode", args=dict(measured))]
+    args: list[dict[str, Any]] = [{"part": part.model_dump()} for part in parts]
+    if rest := [form for form in profile.audio if form != "mp3"]:
+        args.append({"audio": rest})
+    return [NextTask("encode", number, {**measured, **each}) for number, each in enumerate(args)]
+
+
+def _parts(profile: Profile, track: Track, seconds: float, least: float, most: int) -> Iterator[Part]:
+    """Parts of at least `least` seconds, nearly equal, which begin where frames of constant bit rate have their sizes anew."""
+    rate = outputs.sample_rate("mp3", profile, track)
+    period, frames = padding_period(rate), int(seconds * rate / frame_samples(rate))
+    wanted = min(int(seconds / least), most if seekable(profile, track) else min(most, _MOST_DECODED))
+    count = max(1, min(wanted, frames // _LEAST))
+    seams = [frames * number // count // period * period for number in range(count)]
+    return (Part(first=first, next=following) for first, following in pairwise([*seams, None]) if first is not None)

@@ -1,0 +1,138 @@
+"""One part of a long MP3: frames that can be joined with those of the parts beside it, whoever encodes them.
+
+A part begins so many frames early, and ends so many late, that where the parts meet all encoders have come to the same state.
+"""
+
+from math import floor
+from pathlib import Path
+from typing import Any, Self
+
+import ffmpeg
+from pydantic import BaseModel, ConfigDict
+
+from converter import outputs
+from converter.failures import breaks_off, check_length, explained
+from converter.filters import Measured, fitted, shaped
+from converter.info import gap
+from converter.keeping import check_room, keep
+from converter.mp3 import Frames, frame_samples
+from pipeline.audio import Profile
+from pipeline.blobs import BlobStore
+from pipeline.ffmpeg import run, sound
+from pipeline.recording import Track
+from pipeline.work import Artifact, NextTask, Progress, Result, Task
+
+LEAD = 196
+"""Frames before a part that its encoder hears, and which are not used; a multiple of every `padding_period`."""
+TRAIL = 16
+"""Frames behind it."""
+_MARGIN = 10
+"""Seconds before those frames from which the track is decoded: for its decoder, and for filters to settle."""
+
+
+class Part(BaseModel):
+    """Frames of the sound, from `first` up to, without, `next`; to the end where that is None."""
+
+    model_config = ConfigDict(frozen=True)
+
+    first: int
+    next: int | None
+
+    @property
+    def begin(self) -> int:
+        """The first frame that is encoded."""
+        return max(0, self.first - LEAD)
+
+    @property
+    def end(self) -> int | None:
+        """The frame behind the last one that is encoded."""
+        return None if self.next is None else self.next + TRAIL
+
+
+class PartFacts(BaseModel):
+    """The facts of an artifact of kind `part`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    first: int
+    """The first frame of the sound that should come from this part."""
+    begin: int
+    """The number of the first frame in its file."""
+    samples: int | None = None
+    """Of the whole sound, of each channel; where it ends, the last part knows."""
+
+    @classmethod
+    def of(cls, part: Artifact) -> Self:
+        return cls.model_validate(part.facts)
+
+
+def seekable(profile: Profile, track: Track) -> bool:
+    """Sample n of the MP3 is sample n of the track, and found by seeking."""
+    untrimmed = not profile.start and profile.end is None and not profile.fade_in and not profile.fade_out
+    return track.exact and untrimmed and outputs.sample_rate("mp3", profile, track) == track.sample_rate
+
+
+def encode_part(
+    task: Task, blobs: BlobStore, folder: Path, progress: Progress, *, profile: Profile, track: Track
+) -> Result:
+    """Makes the part of the MP3 that the task's args name. Raises Reject, and Retry where there is no room for it."""
+    part, measured = Part.model_validate(task.args["part"]), Measured.of(task)
+    frame = frame_samples(outputs.sample_rate("mp3", profile, track)) / outputs.sample_rate("mp3", profile, track)
+    whole = measured.seconds if measured else profile.seconds(track.seconds)
+    begin = part.begin * frame
+    end = whole if part.end is None else min(part.end * frame, whole)
+    limit = outputs.most_bytes("mp3", profile, track, end - begin)
+    kept = task.only("track")
+    check_room(folder, kept.bytes + limit)
+    progress(0)
+    blobs.fetch(kept.blob, folder / "track")
+    name = f"part-{task.part:03}.mp3"
+    with explained():
+        seconds = run(
+            _output(part, name, profile, track, measured),
+            folder=folder,
+            duration=end - begin,
+            deadline=60 + track.seconds,
+            progress=progress,
+            output_limit=limit,
+        )
+    if breaks_off(begin + seconds, end) and not track.partial:
+        check_length(begin + seconds, whole)
+    facts = _facts(part, folder / name).model_dump()
+    made = keep(task, blobs, folder / name, kind="part", name=name, media_type="audio/mpeg", facts=facts)
+    following = {key: value for key, value in task.args.items() if key != "part"}
+    return Result([made], [NextTask("join", args=following)])
+
+
+def _output(part: Part, name: str, profile: Profile, track: Track, measured: Measured | None) -> Any:
+    """Of the last part, the muxer tells in an Info frame how many samples it has got."""
+    rate = outputs.sample_rate("mp3", profile, track)
+    skipped = _skipped(part.begin * frame_samples(rate) / rate) if seekable(profile, track) else 0
+    # Any other track is decoded from its beginning, and what is not wanted thrown away: that is exact whatever it holds.
+    decoded = sound("track", track.stream, **({"ss": skipped} if skipped else {}))
+    bounds = {"start_sample": part.begin * frame_samples(rate) - skipped * rate}
+    if part.end is not None:
+        bounds["end_sample"] = part.end * frame_samples(rate) - skipped * rate
+    stream = fitted(shaped(decoded, profile, track, measured), "mp3", profile, track)
+    return ffmpeg.output(
+        stream.filter("atrim", **bounds).filter("asetpts", "PTS-STARTPTS"),
+        f"file:{name}",
+        write_xing=int(part.end is None),
+        **outputs.arguments("mp3", profile, track),
+    )
+
+
+def _skipped(begin: float) -> int:
+    """Whole seconds of the track, so that no time is rounded to another sample."""
+    return max(0, floor(begin) - _MARGIN)
+
+
+def _facts(part: Part, path: Path) -> PartFacts:
+    """Of the part in the file. Raises Damaged."""
+    frames = Frames(path, part.begin)
+    ends = gap(frames.frames(part.begin, part.begin + 1)[0]) if part.end is None else None
+    if ends is None:
+        return PartFacts(first=part.first, begin=part.begin)
+    sound_frames = frames.end - 1  # without the Info frame, which is none of the sound
+    samples = sound_frames * frames.form.samples - sum(ends)
+    return PartFacts(first=part.first, begin=part.begin - 1, samples=samples)
