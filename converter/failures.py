@@ -10,7 +10,6 @@ from pipeline.ffmpeg import FFmpegFailed, Kind
 _REASONS: dict[Kind, str] = {
     "error": "The sound of this recording cannot be decoded; the file seems to be damaged or copy-protected.",
     "deadline": "The recording took too long to convert.",
-    "processor": "The recording took too long to convert.",
     "memory": "This recording takes more memory than any should; the file seems to be damaged, or made to do harm.",
     "output limit": "The sound of this recording is larger than can be converted.",
 }

@@ -49,18 +49,21 @@ MEMORY = 2 * 2**30
 """Bytes of address space that one ffmpeg may take."""
 
 _SHAPE = ("-nostdin", "-hide_banner", "-max_alloc", str(256 * 2**20))
+_STOPPED = 255
+"""ffmpeg's exit status after SIGTERM, which systemd sends to all of a service when it stops it."""
+
 _SPEED = re.compile(rb" *([\d.]+(?:e\+\d+)?)x *")
 _PROGRESS = ("-nostats", "-progress", "pipe:1", "-stats_period", str(child.TICK))
 
 
-Kind = Literal["error", "deadline", "processor", "memory", "output limit", "machine"]
+Kind = Literal["error", "deadline", "memory", "output limit", "machine"]
 
 
 class FFmpegFailed(Exception):
     """ffmpeg made no whole file. `log` is the end of what it said: for the log, never for users.
 
-    `kind`: `error` (the input, or what was asked for, does not work); `deadline`, `processor`, `memory` and `output limit`
-    (it went beyond what it was given); or `machine` (the disk is full, or the system killed it; the same may work later).
+    `kind`: `error` (the input, or what was asked for, does not work); `deadline`, `memory` and `output limit` (it went
+    beyond what it was given); or `machine` (the disk is full, or somebody ended it; the same may work later).
     """
 
     def __init__(self, kind: Kind, log: str = "") -> None:
@@ -134,10 +137,10 @@ def kind(ended: child.Ended) -> Kind:
         case signal.SIGXFSZ:
             return "output limit"
         case signal.SIGXCPU:
-            return "processor"
+            return "deadline"
         case signal.SIGKILL:
             return "machine"
-    if os.strerror(errno.ENOSPC) in ended.log:
+    if ended.status == _STOPPED or os.strerror(errno.ENOSPC) in ended.log:
         return "machine"
     return "memory" if os.strerror(errno.ENOMEM) in ended.log else "error"
 

@@ -142,6 +142,41 @@ def test_ffmpeg_is_killed_at_the_deadline(folder: Path, slow: object) -> None:
     assert time.monotonic() - begun < 1.5
 
 
+def test_ffmpeg_uses_no_more_of_the_processors_than_it_may_while_nobody_watches(folder: Path) -> None:
+    def look_away(percent: float, speed: float | None = None) -> None:
+        if ffmpegs(folder):
+            wait_until(lambda: not ffmpegs(folder), 20)
+
+    endless = ffmpeg.output(sound("talk.mp4", stream_loop=-1), "file:out.mp3")
+    with pytest.raises(FFmpegFailed) as failed:
+        start(endless, folder, deadline=0.1, progress=look_away)
+    assert failed.value.kind == "deadline"
+
+
+def test_ffmpeg_that_is_told_to_stop_is_no_fault_of_the_recording(folder: Path, slow: object) -> None:
+    def stop(percent: float, speed: float | None = None) -> None:
+        for process in ffmpegs(folder) if speed else ():
+            os.kill(int(process.name), signal.SIGTERM)
+
+    with pytest.raises(FFmpegFailed) as failed:
+        start(slow, folder, progress=stop)
+    assert failed.value.kind == "machine"
+
+
+def test_what_takes_too_much_memory_is_told_apart(folder: Path) -> None:
+    program = (
+        "import ffmpeg, pathlib; from pipeline.ffmpeg import FFmpegFailed, run, sound\n"
+        "output = ffmpeg.output(sound('talk.mp4', stream_loop=-1).filter('areverse'), 'file:out.mp3')\n"
+        "try:\n"
+        f"    run(output, folder=pathlib.Path({str(folder)!r}), duration=None, deadline=60, progress=lambda *_: None,"
+        " output_limit=10**8)\n"
+        "except FFmpegFailed as failed:\n"
+        "    print(failed.kind)\n"
+    )
+    worker = ["prlimit", f"--as={400 * 2**20}", "--", sys.executable, "-c", program]
+    assert subprocess.run(worker, cwd=ROOT, check=True, capture_output=True).stdout == b"memory\n"
+
+
 def test_ffmpeg_dies_with_a_worker_that_is_killed(folder: Path) -> None:
     program = (
         "import ffmpeg, pathlib; from pipeline.ffmpeg import run, source\n"
