@@ -24,10 +24,12 @@ _SPECIAL = re.compile(r"([=;#\\])")
 _MOST_IN_CONTENTS = 255
 """Chapters of an MP3: the table of contents counts them in one byte (ID3v2 Chapter Frame Addendum 1.0, section 3.2)."""
 _ID3_HEADER = 10
+_ONE_FRAME = 0.01
+"""Seconds: of several pictures in a file, as phones write them, the first."""
 _SLOWEST_COPYING = 4 * 2**20
 """Bytes a second; what is slower is stuck."""
-_CHAPTERS_AS_COMMENTS: tuple[AudioFormat, ...] = ("flac",)
-"""Where ffmpeg writes no chapters; in Ogg it writes these comments itself."""
+_CHAPTERS_AS_COMMENTS: tuple[AudioFormat, ...] = ("flac", "ogg")
+"""Where ffmpeg writes no chapters; for Opus it writes these comments itself."""
 _PICTURES_AS_COMMENTS: tuple[AudioFormat, ...] = ("opus", "ogg")
 _PICTURES_AS_STREAMS: tuple[AudioFormat, ...] = ("mp3", "m4a", "flac")
 _MUXING: Mapping[AudioFormat, Mapping[str, Any]] = {
@@ -150,7 +152,7 @@ def _write(tags: Tags, picture: Picture | None, sound: _Sound, folder: Path, pro
 def _output(sound: _Sound, pictures: Sequence[Any]) -> Any:
     """The tags are the second input, and all that is told: nothing of what a stream says goes on."""
     kept = {"map_metadata": 1, "map_metadata:s": -1, "map_chapters": 1}
-    shown = {"vcodec": "copy", "frames:v": 1, "disposition:v": "attached_pic", "metadata:s:v": "comment=Cover (front)"}
+    shown = {"vcodec": "copy", "disposition:v": "attached_pic", "metadata:s:v": "comment=Cover (front)"}
     return ffmpeg.output(
         sound.stream,
         _own(_FILE, "ffmetadata")["?"],  # an input that needs no streams
@@ -170,7 +172,7 @@ def _own(name: str, form: str, **options: Any) -> Any:
 
 def _cover(picture: Picture) -> Any:
     """Its size is told, so that nothing has to be decoded to find it out."""
-    return _own("cover", f"{picture.form}_pipe", video_size=f"{picture.width}x{picture.height}")["v"]
+    return _own("cover", f"{picture.form}_pipe", video_size=f"{picture.width}x{picture.height}", t=_ONE_FRAME)["v"]
 
 
 def _metadata(tags: Tags, picture: Picture | None, form: AudioFormat) -> str:
@@ -206,4 +208,5 @@ def _lines(fields: Mapping[str, str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    return _SPECIAL.sub(r"\\\1", text)
+    """ffmpeg takes the next line for more of one that ends with a backslash, escaped or not."""
+    return _SPECIAL.sub(r"\\\1", text) + (" " if text.endswith("\\") else "")
