@@ -1,42 +1,144 @@
-"""What converter does with a track: makes the sound files that are asked for."""
+"""What converter does with a track: makes the sound files that are asked for, all of them from one decoding."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import ffmpeg
 
-from converter.failures import check_length, explained
-from converter.keeping import keep
+from converter import filters, outputs
+from converter.failures import explained
+from converter.filters import Measured
+from converter.keeping import check_room, keep
+from converter.parts import encode_part
+from converter.tags import Tags, id3, tagged
+from pipeline.audio import AudioFormat, Profile
 from pipeline.blobs import BlobStore
-from pipeline.ffmpeg import run, sound
+from pipeline.errors import Reject
+from pipeline.ffmpeg import run, sound, source
+from pipeline.formats import OUTPUTS
 from pipeline.names import stem
-from pipeline.recording import Track
-from pipeline.work import Progress, Result, Task
+from pipeline.recording import SoundFacts, Track
+from pipeline.work import Artifact, NextTask, Progress, Result, Task
+
+_LARGEST = 16 * 2**30
+"""Bytes of a sound file: a day of stereo as WAV."""
 
 
 def encode(task: Task, blobs: BlobStore, folder: Path, progress: Progress, *, bitrate_kbit: int) -> Result:
-    """Makes the MP3 of the track that `extract` took out. Raises Reject."""
-    track = Track.of(task)
-    progress(0)
-    blobs.fetch(task.only("track").blob, folder / "track")
-    name = stem(task.title)
-    mp3 = ffmpeg.output(
-        sound("track", track.stream),
-        "file:audio.mp3",
-        acodec="libmp3lame",
-        audio_bitrate=f"{bitrate_kbit}k",
-        id3v2_version=3,
-        metadata=f"title={name}",
-        map_metadata=-1,
-        map_chapters=-1,
-    )
-    with explained():
-        seconds = run(
-            mp3,
-            folder=folder,
-            duration=track.seconds,
-            deadline=60 + track.seconds,
-            progress=progress,
-            output_limit=2**20 + int(2 * track.seconds * bitrate_kbit * 1000 / 8),
+    """Makes sound files of the track that `extract` found: those that `args` name as `audio`, or all; or a part of an MP3.
+
+    Raises Reject, and Retry where there is no room for them.
+    """
+    profile, track = task.options.profile(bitrate_kbit), Track.of(task)
+    if "part" in task.args:
+        return encode_part(task, blobs, folder, progress, profile=profile, track=track)
+    work = _Encoding(task, blobs, folder, profile, track, Measured.of(task))
+    return Result([*work.files(task.args.get("audio", profile.audio), progress)], _next(task))
+
+
+def _next(task: Task) -> list[NextTask]:
+    """Files beside a split MP3 wait for it."""
+    if "audio" in task.args:
+        return [NextTask("join", args={key: value for key, value in task.args.items() if key != "audio"})]
+    return [NextTask("draw")] if task.options.waveform else []
+
+
+@dataclass(frozen=True)
+class _Encoding:
+    task: Task
+    blobs: BlobStore
+    folder: Path
+    profile: Profile
+    track: Track
+    measured: Measured | None
+
+    def files(self, forms: Sequence[AudioFormat], progress: Progress) -> list[Artifact]:
+        progress(0)
+        expected = filters.length(self.profile, self.track, self.measured)
+        sizes = self._most_bytes(forms, expected or self.profile.seconds(self.track.seconds))
+        check_room(
+            self.folder, self.task.only("track").bytes + sum(sizes) + max(sizes)
+        )  # tags: one more copy at a time
+        self.blobs.fetch(self.task.only("track").blob, self.folder / "track")
+        with explained():
+            seconds = run(
+                self._outputs(forms),
+                folder=self.folder,
+                duration=expected,
+                deadline=60 + self.track.seconds * (1 + len(forms)),
+                progress=progress,
+                output_limit=max(sizes),
+            )
+            filters.check(seconds, expected, self.track)
+            return [self._kept(form, seconds, progress) for form in forms]
+
+    def _most_bytes(self, forms: Sequence[AudioFormat], seconds: float) -> list[int]:
+        sizes = [outputs.most_bytes(form, self.profile, self.track, seconds) for form in forms]
+        if max(sizes) > _LARGEST:
+            raise Reject(
+                f"This recording is too long for {forms[sizes.index(max(sizes))].upper()}: a file of "
+                f"{max(sizes) / 1e9:.0f} GB would come of it. Ask for another format."
+            )
+        return sizes
+
+    def _outputs(self, forms: Sequence[AudioFormat]) -> Any:
+        """What is such a file already is copied; for all others the sound is decoded and shaped once."""
+        copied = [form for form in forms if outputs.copied(form, self.profile, self.track)]
+        encoded = [form for form in forms if form not in copied]
+        return ffmpeg.merge_outputs(*map(self._copy, copied), *self._encode(encoded))
+
+    def _copy(self, form: AudioFormat) -> Any:
+        stream = source("track")[str(self.track.stream)]
+        muxer = {**outputs.FORMS[form].muxer, **outputs.ANONYMOUS}
+        return ffmpeg.output(stream, f"file:{_file(form)}", acodec="copy", **muxer)
+
+    def _encode(self, forms: Sequence[AudioFormat]) -> list[Any]:
+        if not forms:
+            return []
+        shaped = filters.shaped(sound("track", self.track.stream), self.profile, self.track, self.measured)
+        split = shaped.filter_multi_output("asplit", len(forms))
+        return [
+            ffmpeg.output(
+                filters.fitted(split[number], form, self.profile, self.track),
+                f"file:{_file(form)}",
+                **outputs.arguments(form, self.profile, self.track),
+            )
+            for number, form in enumerate(forms)
+        ]
+
+    def _kept(self, form: AudioFormat, seconds: float, progress: Progress) -> Artifact:
+        path = self.folder / _file(form)
+        facts = self._facts(form, path.stat().st_size, seconds)
+        tags, before = Tags.of(self.task, self.track, self.profile), b""
+        if form == "mp3":
+            before = id3(tags, self.blobs, self.folder, progress)
+        else:
+            path = tagged(tags, self.blobs, self.folder, path.name, form, progress)
+        return keep(
+            self.task,
+            self.blobs,
+            path,
+            kind="audio",
+            name=f"{stem(self.task.title)}.{OUTPUTS[form].extension}",
+            media_type=OUTPUTS[form].media_type,
+            facts=facts.model_dump(mode="json"),
+            before=before,
         )
-    check_length(seconds, track.seconds)
-    return Result([keep(task, blobs, folder / "audio.mp3", kind="audio", name=f"{name}.mp3", media_type="audio/mpeg")])
+
+    def _facts(self, form: AudioFormat, size: int, seconds: float) -> SoundFacts:
+        return SoundFacts(
+            seconds=seconds,
+            codec=outputs.FORMS[form].named if form != "wav" else outputs.codec(form, self.track),
+            bit_rate=round(8 * size / seconds),
+            channels=outputs.channels(self.profile, self.track),
+            sample_rate=outputs.sample_rate(form, self.profile, self.track),
+            partial=self.track.partial,
+            gain=self.measured and self.measured.gain,
+            measured=self.measured and self.measured.level,
+        )
+
+
+def _file(form: AudioFormat) -> str:
+    return f"audio.{OUTPUTS[form].extension}"

@@ -10,7 +10,9 @@ from typing import Any, Final, Self
 from pydantic import BaseModel, ConfigDict
 
 from converter import outputs
+from converter.failures import check_length
 from pipeline.audio import AudioFormat, Profile
+from pipeline.errors import Reject
 from pipeline.recording import Level, Track
 from pipeline.work import Task
 
@@ -63,6 +65,25 @@ def unknown(profile: Profile) -> bool:
     return profile.loudness != "off" or (profile.silence is not None and profile.fade_out > 0)
 
 
+def length(profile: Profile, track: Track, measured: Measured | None = None) -> float | None:
+    """Seconds of the result; None where only measuring can tell. Raises Reject if nothing would be left."""
+    if profile.start >= track.seconds:
+        raise Reject(
+            f"Nothing is left of this recording: it has {track.seconds:.1f} seconds, and all before {profile.start:.1f} "
+            "is to be left out."
+        )
+    if measured:
+        return measured.seconds
+    return None if profile.silence is not None else profile.seconds(track.seconds)
+
+
+def check(seconds: float, expected: float | None, track: Track) -> None:
+    """Raises Reject if the result is shorter than it has to be, or nothing is left of it."""
+    if not seconds:
+        raise Reject("Nothing is left of this recording: all of it is silence.")
+    check_length(seconds, None if track.partial else expected)
+
+
 def ceiling(profile: Profile) -> float:
     """dBTP that a sound may reach before it is encoded, so that afterwards it stays below what is allowed."""
     lossy = any(outputs.FORMS[form].lossy for form in profile.audio)
@@ -76,7 +97,7 @@ def shaped(stream: Any, profile: Profile, track: Track, measured: Measured | Non
     """
     stream = _mixed(_trimmed(stream, profile), profile, track)
     stream = _paced(_cleaned(stream, profile), profile)
-    stream = _faded(stream, profile, measured.seconds if measured else _length(profile, track))
+    stream = _faded(stream, profile, length(profile, track, measured))
     return _levelled(stream, profile, track, measured) if measured else stream
 
 
@@ -149,11 +170,6 @@ def _faded(stream: Any, profile: Profile, seconds: float | None) -> Any:
         begins = max(0.0, seconds - profile.fade_out)
         stream = stream.filter("afade", type="out", start_time=begins, duration=min(profile.fade_out, seconds))
     return stream
-
-
-def _length(profile: Profile, track: Track) -> float | None:
-    """Seconds; None where only measuring can tell."""
-    return None if profile.silence is not None else profile.seconds(track.seconds)
 
 
 def _levelled(stream: Any, profile: Profile, track: Track, measured: Measured) -> Any:

@@ -21,8 +21,11 @@ _MP3_KBIT: Final = {
 }
 """Bit rates of layer III by version: ISO/IEC 11172-3 and 13818-3, 2.4.2.3; MPEG-2.5 as far as LAME goes."""
 
-_WIDE: Final = ("pcm_s24", "pcm_s32", "pcm_f32", "pcm_f64", "flac", "alac", "wavpack", "tta", "ape", "truehd", "mlp")
-"""Codecs, by the beginnings of their names, that hold more than 16 bits of a sample."""
+_WITHOUT_LOSS: Final = ("pcm_", "flac", "alac", "wavpack", "tta", "ape", "truehd", "mlp", "wmalossless")
+"""Codecs, by the beginnings of their names, whose samples are as they were recorded."""
+
+_SAME: Final = 0.02
+"""How far a bit rate may be from the one asked for, as a share of it, and still be taken for it."""
 
 
 class Form(NamedTuple):
@@ -33,6 +36,8 @@ class Form(NamedTuple):
     named: str
     """The codec, as the facts of a file tell it."""
     muxer: dict[str, Any]
+    container: str
+    """libav's name of the demuxer of such files."""
     sample_rates: Sequence[int]
     """Hz, ascending."""
     any_rate: bool = False
@@ -41,12 +46,12 @@ class Form(NamedTuple):
 
 
 FORMS: Final[dict[AudioFormat, Form]] = {
-    "mp3": Form("libmp3lame", "mp3", {"format": "mp3", "id3v2_version": 0}, _MPEG),
-    "m4a": Form("aac", "aac", {"format": "ipod", "movflags": "+faststart"}, _AAC),
-    "opus": Form("libopus", "opus", {"format": "opus"}, _OPUS),
-    "ogg": Form("libvorbis", "vorbis", {"format": "ogg"}, _COMMON, any_rate=True),
-    "flac": Form("flac", "flac", {"format": "flac"}, _COMMON, any_rate=True, lossy=False),
-    "wav": Form("pcm_s16le", "pcm", {"format": "wav", "rf64": "auto"}, _COMMON, any_rate=True, lossy=False),
+    "mp3": Form("libmp3lame", "mp3", {"format": "mp3", "id3v2_version": 0}, "mp3", _MPEG),
+    "m4a": Form("aac", "aac", {"format": "ipod"}, "mov,mp4,m4a,3gp,3g2,mj2", _AAC),
+    "opus": Form("libopus", "opus", {"format": "opus"}, "ogg", _OPUS),
+    "ogg": Form("libvorbis", "vorbis", {"format": "ogg"}, "ogg", _COMMON, any_rate=True),
+    "flac": Form("flac", "flac", {"format": "flac"}, "flac", _COMMON, any_rate=True, lossy=False),
+    "wav": Form("pcm_s16le", "pcm", {"format": "wav", "rf64": "auto"}, "wav", _COMMON, any_rate=True, lossy=False),
 }
 ANONYMOUS: Final[dict[str, Any]] = {"map_metadata": -1, "map_chapters": -1}
 """Nothing goes on of what a camera wrote into the file, such as where it was; tags are given afterwards."""
@@ -71,7 +76,12 @@ def channels(profile: Profile, track: Track) -> int:
 
 def bits(track: Track) -> int:
     """Of a sample in files without loss: 24 where the recording has more than 16."""
-    return 24 if track.codec.startswith(_WIDE) else 16
+    return 24 if track.codec.startswith(_WITHOUT_LOSS) and (track.bits or 16) > 16 else 16
+
+
+def codec(form: AudioFormat, track: Track) -> str:
+    """libav's name of the encoder."""
+    return "pcm_s24le" if form == "wav" and bits(track) > 16 else FORMS[form].codec
 
 
 def kbit(form: AudioFormat, profile: Profile, track: Track) -> int | None:
@@ -96,9 +106,26 @@ def _mp3_kbit(profile: Profile, rate: int) -> int:
 
 def arguments(form: AudioFormat, profile: Profile, track: Track) -> dict[str, Any]:
     """What `ffmpeg.output` is told beside a stream that `converter.filters.fitted` made, and the name of the file."""
+    return {"acodec": codec(form, track), **_rate_control(form, profile, track), **FORMS[form].muxer, **ANONYMOUS}
+
+
+def copied(form: AudioFormat, profile: Profile, track: Track) -> bool:
+    """The recording is such a file already, so that encoding it again would only cost time and sound."""
     row = FORMS[form]
-    codec = "pcm_s24le" if form == "wav" and bits(track) > 16 else row.codec
-    return {"acodec": codec, **_rate_control(form, profile, track), **row.muxer, **ANONYMOUS}
+    decoder = codec(form, track) if form == "wav" else row.named
+    return (
+        profile.as_recorded
+        and track.container == row.container
+        and track.codec.removesuffix("float") == decoder
+        and track.channels == channels(profile, track)
+        and track.sample_rate == sample_rate(form, profile, track)
+        and (not row.lossy or _near(track.bit_rate, kbit(form, profile, track)))
+    )
+
+
+def _near(bit_rate: int | None, kbit: int | None) -> bool:
+    """None is not near: it is not known, or not asked for."""
+    return bit_rate is not None and kbit is not None and abs(bit_rate / 1000 - kbit) <= _SAME * kbit
 
 
 def _rate_control(form: AudioFormat, profile: Profile, track: Track) -> dict[str, Any]:

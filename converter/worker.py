@@ -7,9 +7,17 @@ from sqlalchemy import Engine
 
 from converter.encode import encode
 from converter.extract import extract
+from converter.measure import measure
 from pipeline.settings import Settings
 from pipeline.work import Handler
 
 
 def handlers(settings: Settings, _catalog: Engine) -> Mapping[str, Handler]:
-    return {"extract": extract, "encode": partial(encode, bitrate_kbit=settings.audio_bitrate)}
+    kbit = settings.audio_bitrate
+    return {
+        "extract": extract,
+        "measure": partial(
+            measure, bitrate_kbit=kbit, part_minutes=settings.part_minutes, most_parts=settings.most_parts
+        ),
+        "encode": partial(encode, bitrate_kbit=kbit),
+    }

@@ -1,0 +1,114 @@
+"""What converter does before it encodes to a loudness: listens to the whole once, and so knows the gain for every part."""
+
+from dataclasses import dataclass
+from functools import partial
+from math import inf
+from pathlib import Path
+from typing import Final
+
+import ffmpeg
+
+from converter import filters
+from converter.failures import explained
+from converter.filters import Measured
+from converter.keeping import check_room
+from converter.loudness import Meter
+from converter.plan import encodings
+from pipeline.audio import Profile
+from pipeline.blobs import BlobStore
+from pipeline.ffmpeg import run, sound
+from pipeline.recording import Level, Track
+from pipeline.work import Progress, Result, Task
+
+_MOST_GAIN: Final = 30.0
+"""dB: what is quieter than that is noise."""
+
+_MOST_DRIVE: Final = 6.0
+"""dB beyond what the loudness alone asks for, to make up for what holding the peaks takes away."""
+
+_CLOSE: Final = 0.5
+"""LU from the target at which one more correction is the last."""
+
+_MOST_PASSES: Final = 4
+
+
+def measure(
+    task: Task,
+    blobs: BlobStore,
+    folder: Path,
+    progress: Progress,
+    *,
+    bitrate_kbit: int,
+    part_minutes: float,
+    most_parts: int,
+) -> Result:
+    """Finds out the gain that brings the sound to its loudness, and how long the result becomes. Raises Reject."""
+    track, artifact = Track.of(task), task.only("track")
+    progress(0)
+    check_room(folder, artifact.bytes)
+    blobs.fetch(artifact.blob, folder / "track")
+    with explained():
+        found = _Listener(task.options.profile(bitrate_kbit), track, folder, progress).found()
+    split = partial(encodings, bitrate_kbit=bitrate_kbit, part_minutes=part_minutes, most_parts=most_parts)
+    return Result(next=split(task.options, track, found.model_dump(mode="json")))
+
+
+@dataclass
+class _Listener:
+    profile: Profile
+    track: Track
+    folder: Path
+    progress: Progress
+    passes: int = 0
+
+    def found(self) -> Measured:
+        level, seconds = self._listen()
+        found = Measured(level=level, seconds=seconds)
+        if self.profile.loudness == "off" or level.integrated is None:
+            return found  # silence stays silence
+        gain = _within(_MOST_GAIN, self.profile.loudness - level.integrated)
+        found = found.model_copy(update={"gain": gain})
+        if level.true_peak is None or level.true_peak + gain <= filters.ceiling(self.profile):
+            return found
+        return self._driven(found.model_copy(update={"limited": True}), self.profile.loudness)
+
+    def _driven(self, found: Measured, target: float) -> Measured:
+        """Listens again: peaks that are held make the sound softer than its gain would have it."""
+        most = min(_MOST_GAIN, found.gain + _MOST_DRIVE)
+        missing = inf
+        while abs(missing) > _CLOSE and found.gain < most and self.passes < _MOST_PASSES:
+            level, _ = self._listen(found)
+            missing = target - (level.integrated or target)
+            found = found.model_copy(update={"gain": min(most, found.gain + missing)})
+        return found
+
+    def _listen(self, measured: Measured | None = None) -> tuple[Level, float]:
+        """How loud the result is, and how many seconds it lasts."""
+        meter = Meter()
+        expected = filters.length(self.profile, self.track, measured)
+        shaped = filters.shaped(sound("track", self.track.stream), self.profile, self.track, measured)
+        seconds = run(
+            ffmpeg.output(meter.on(shaped), "-", format="null"),
+            folder=self.folder,
+            duration=expected,
+            deadline=60 + 2 * self.track.seconds,
+            progress=self._share_of_progress(),
+            output_limit=0,
+            log=meter.read,
+        )
+        filters.check(seconds, expected, self.track)
+        self.passes += 1
+        return meter.level, seconds
+
+    def _share_of_progress(self) -> Progress:
+        """Each pass is half of what is left: nobody knows before how many there will be."""
+        left = 100 * 0.5**self.passes
+
+        def told(percent: float, speed: float | None = None, /) -> None:
+            self.progress(100 - left + percent * left / 200, speed)
+
+        return told
+
+
+def _within(most: float, gain: float) -> float:
+    return max(-most, min(most, gain))
