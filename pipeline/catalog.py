@@ -82,6 +82,8 @@ class TaskRow(Base):
     failures: Mapped[int] = mapped_column(default=0)
     failing_since: Mapped[datetime | None]
     percent: Mapped[int] = mapped_column(default=0)
+    speed: Mapped[float | None]
+    """Seconds of the recording that the running attempt does in a second, if it knows."""
     worker: Mapped[str | None] = mapped_column(String(100))
     reason: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(default=now)
@@ -106,6 +108,8 @@ class ArtifactRow(Base):
     bytes: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str] = mapped_column(String(64))
     blob: Mapped[str] = mapped_column(String(200))
+    facts: Mapped[dict[str, Any] | None]
+    """As `pipeline.work.Artifact` has them; empty in rows from before there were any."""
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 

@@ -18,8 +18,9 @@ from pipeline.messages import Message
 from pipeline.options import Options
 from pipeline.removals import doom
 from pipeline.reuse import adopt, artifact
+from pipeline.stages import StageView, percent, stages
 from pipeline.tasks import messages, new_task, renew, settle
-from pipeline.work import Artifact, NextTask
+from pipeline.work import HIDDEN, Artifact, NextTask
 
 
 class BadCursor(ValueError):
@@ -47,16 +48,6 @@ class NewJob:
     upload: str | None = None
     """The resumable upload that this is the end of."""
     id: str = field(default_factory=lambda: uuid4().hex)
-
-
-@dataclass(frozen=True)
-class StageView:
-    """One stage of a job; `seconds` is None until it has ended."""
-
-    name: str
-    state: str
-    percent: int
-    seconds: float | None
 
 
 @dataclass(frozen=True)
@@ -185,7 +176,7 @@ class Jobs:
 
     def _artifact(self, wanted: Select[ArtifactRow]) -> Artifact | None:
         with transaction(self.engine) as session:
-            row = session.scalar(wanted.where(ArtifactRow.kind != "track"))
+            row = session.scalar(wanted.where(ArtifactRow.kind.not_in(HIDDEN)))
             return artifact(row) if row else None
 
 
@@ -211,7 +202,15 @@ def _end_upload(session: Session, upload: str, job_id: str) -> None:
         raise Busy("the upload has ended")
 
 
-_NEEDS = {"extract": "original", "encode": "track", "transcribe": "track"}
+_NEEDS = {
+    "extract": "original",
+    "measure": "track",
+    "encode": "track",
+    "join": "part",
+    "draw": "audio",
+    "transcribe": "track",
+}
+"""The kind of artifact that each kind of task is made of."""
 
 
 def _again(job: JobRow) -> list[TaskRow]:
@@ -247,64 +246,27 @@ def _jobs(owner: str) -> Select[JobRow]:
 
 def _cancel_tasks(session: Session, job_id: str) -> None:
     open_tasks = update(TaskRow).where(TaskRow.job_id == job_id, TaskRow.state.not_in(ENDED))
-    session.execute(open_tasks.values(state="cancelled", finished_at=now(), lease_until=None))
+    session.execute(open_tasks.values(state="cancelled", finished_at=now(), lease_until=None, speed=None))
 
 
 def _view(row: JobRow) -> Job:
-    stages = [_stage(row, kind) for kind in _kinds(row)]
+    found = stages(row)
     return Job(
         id=row.id,
         state=row.state,
-        stage=next((stage.name for stage in stages if stage.state not in ENDED), flow.LAST),
-        percent=100 if row.state == "done" else _percent(stages),
+        stage=next((stage.name for stage in found if stage.state not in ENDED), flow.LAST),
+        percent=100 if row.state == "done" else percent(found),
         reason=row.reason,
         title=row.title,
         created_at=row.created_at,
         finished_at=row.finished_at,
-        stages=stages,
-        artifacts=[artifact(found) for found in row.artifacts if found.kind != "track"],
+        stages=found,
+        artifacts=[artifact(made) for made in row.artifacts if made.kind not in HIDDEN],
         options=Options.model_validate(row.options),
         seconds=row.seconds,
         reused=row.reused,
         changed_at=row.changed_at,
     )
-
-
-def _kinds(row: JobRow) -> list[str]:
-    """The stages that the job has or will have."""
-    options, begun = Options.model_validate(row.options), {task.kind for task in row.tasks}
-    wanted = {
-        "extract",
-        "encode",
-        *(["transcribe"] if options.transcribe else []),
-        *([flow.LAST] if options.notify else []),
-    }
-    return [
-        kind for kind in flow.STAGES if kind in begun or (kind in wanted and not (row.reused and kind != flow.LAST))
-    ]
-
-
-def _stage(row: JobRow, kind: str) -> StageView:
-    tasks = [task for task in row.tasks if task.kind == kind]
-    if not tasks:
-        return StageView(
-            kind, row.state if row.state in ("failed", "cancelled") and kind != flow.LAST else "queued", 0, None
-        )
-    states = {task.state for task in tasks}
-    state = next(state for state in ("failed", "cancelled", "running", "queued", "done") if state in states)
-    return StageView(kind, state, sum(task.percent for task in tasks) // len(tasks), _seconds(tasks))
-
-
-def _seconds(tasks: Sequence[TaskRow]) -> float | None:
-    """From the first start to the last end."""
-    ends = [task.finished_at for task in tasks if task.finished_at]
-    starts = [task.started_at for task in tasks if task.started_at]
-    return round((max(ends) - min(starts)).total_seconds(), 3) if starts and len(ends) == len(tasks) else None
-
-
-def _percent(stages: Sequence[StageView]) -> int:
-    weights = {stage.name: flow.STAGES[stage.name].weight for stage in stages}
-    return sum(stage.percent * weights[stage.name] for stage in stages) // max(1, sum(weights.values()))
 
 
 def _make_cursor(job: Job) -> str:

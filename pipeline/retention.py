@@ -12,10 +12,11 @@ from pipeline.catalog import ENDED, AccountRow, ArtifactRow, JobRow
 from pipeline.database import now, transaction
 from pipeline.jobs import erase
 from pipeline.removals import doom
+from pipeline.work import HIDDEN
 
 log = structlog.get_logger()
 BATCH = 50
-_RAW = "original", "track"
+_RAW = "original", *HIDDEN
 """Kinds of artifacts that go with the uploaded file."""
 
 Due = tuple[ColumnElement[bool], ...]

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 from pipeline.catalog import ArtifactRow, JobRow
 from pipeline.names import free_name, stem
 from pipeline.removals import doom
-from pipeline.work import Artifact
+from pipeline.work import HIDDEN, Artifact
 
 
 def adopt(session: Session, job: JobRow, original: Artifact) -> bool:
@@ -59,21 +59,23 @@ def _share_results(session: Session, twin: JobRow, job: JobRow, taken: str) -> N
     """Under the new job's title; the bytes stay where they are."""
     names = {taken}
     for made in twin.artifacts:
-        if made.kind != "original":
+        if made.kind not in ("original", *HIDDEN):
             name = free_name(_renamed(made, job.title), names)
             names.add(name)
             session.add(artifact_row(job.id, artifact(made), name=name))
 
 
 def _renamed(made: ArtifactRow, title: str) -> str:
-    return made.name if made.kind == "track" else f"{stem(title)}.{made.name.rpartition('.')[2]}"
+    """By the new title; a waveform has its kind between the title and the extension, as a transcript may be JSON too."""
+    kind = ".waveform" if made.kind == "waveform" else ""
+    return f"{stem(title)}{kind}.{made.name.rpartition('.')[2]}"
 
 
 def artifact(row: ArtifactRow) -> Artifact:
-    return Artifact(row.name, row.kind, row.type, row.bytes, row.sha256, row.blob, row.id)  # type: ignore[arg-type]
+    return Artifact(row.name, row.kind, row.type, row.bytes, row.sha256, row.blob, row.id, row.facts or {})  # type: ignore[arg-type]
 
 
 def artifact_row(job_id: str, made: Artifact, **other: str) -> ArtifactRow:
     """A new row for `made`, with what is `other` about it."""
     described = {name: getattr(made, name) for name in ("name", "kind", "type", "bytes", "sha256", "blob")}
-    return ArtifactRow(id=uuid4().hex, job_id=job_id, **described | other)
+    return ArtifactRow(id=uuid4().hex, job_id=job_id, facts=dict(made.facts), **described | other)

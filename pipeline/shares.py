@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from pipeline.catalog import ArtifactRow, JobRow, LinkRow
 from pipeline.database import changed, now, transaction
 from pipeline.reuse import artifact
-from pipeline.work import Artifact
+from pipeline.work import HIDDEN, Artifact
 
 MOST = 1000
 """Links that one job may have at a time."""
@@ -90,7 +90,7 @@ class Shares:
     def mailed(self, fid: str, signed_at: datetime) -> Artifact | None:
         """The file of a link in a mail. None if there is none, or its job's links were revoked after `signed_at`."""
         good = or_(JobRow.links_from.is_(None), JobRow.links_from <= signed_at)
-        linked = select(ArtifactRow).join(JobRow).where(ArtifactRow.id == fid, ArtifactRow.kind != "track", good)
+        linked = select(ArtifactRow).join(JobRow).where(ArtifactRow.id == fid, ArtifactRow.kind.not_in(HIDDEN), good)
         with transaction(self.engine) as session:
             row = session.scalar(linked)
             return artifact(row) if row else None
@@ -122,7 +122,7 @@ def _lock(session: Session, owner: str, job_id: str) -> str | None:
 
 
 def _fid(session: Session, job_id: str, name: str) -> str | None:
-    named = ArtifactRow.job_id == job_id, ArtifactRow.name == name, ArtifactRow.kind != "track"
+    named = ArtifactRow.job_id == job_id, ArtifactRow.name == name, ArtifactRow.kind.not_in(HIDDEN)
     return session.scalar(select(ArtifactRow.id).where(*named))
 
 

@@ -13,14 +13,14 @@ from sqlalchemy import ColumnElement, Engine, func, select, update
 from sqlalchemy.orm import Session
 
 from pipeline import flow
-from pipeline.catalog import ENDED, ArtifactRow, JobRow, TaskRow, UsageRow
+from pipeline.catalog import ENDED, JobRow, TaskRow
 from pipeline.database import changed, now, transaction
 from pipeline.messages import Message
-from pipeline.names import free_name
 from pipeline.options import Options
 from pipeline.removals import doom
-from pipeline.reuse import adopt, artifact, artifact_row
-from pipeline.work import Artifact, NextTask, Result, Task
+from pipeline.results import keep
+from pipeline.reuse import artifact
+from pipeline.work import NextTask, Result, Task
 
 MAX_LAPSES = 3
 """Attempts that may end without a word (a killed worker, a lost machine) before the task is given up."""
@@ -46,20 +46,25 @@ class Tasks:
             row = _locked(session, TaskRow.id == task_id, TaskRow.state == "queued")
             if row is None:
                 return None
-            row.state, row.worker, row.attempt, row.percent = "running", worker, row.attempt + 1, 0
+            row.state, row.worker, row.attempt = "running", worker, row.attempt + 1
             row.started_at, row.lease_until = now(), self._lease_end()
             job = session.get_one(JobRow, row.job_id)
             if job.state == "queued":
                 job.state = "running"
             return _view(job, row)
 
-    def renew(self, task: Task, percent: float) -> bool:
-        """Lengthens the lease and keeps the percent. False if the attempt no longer counts: cancelled, deleted or lapsed."""
+    def renew(self, task: Task, percent: float, speed: float | None = None) -> bool:
+        """Lengthens the lease and keeps percent and speed. False if the attempt no longer counts: cancelled, deleted or lapsed.
+
+        A speed that wavers is no news, that there is one at all is.
+        """
         with transaction(self.engine) as session:
-            if session.scalar(select(TaskRow.percent).where(*_fence(task))) not in (None, int(percent)):
+            seen = session.execute(select(TaskRow.percent, TaskRow.speed.is_(None)).where(*_fence(task))).one_or_none()
+            if seen is not None and tuple(seen) != (int(percent), speed is None):
                 _touch(session, task.job_id)
             mine = update(TaskRow).where(*_fence(task))
-            return changed(session, mine.values(lease_until=self._lease_end(), percent=int(percent))) == 1
+            kept = {"lease_until": self._lease_end(), "percent": int(percent), "speed": speed}
+            return changed(session, mine.values(**kept)) == 1
 
     def finish(self, task: Task, result: Result) -> list[Message]:
         """Commits the artifacts and the tasks that follow, if the attempt still counts; otherwise their blobs are to go."""
@@ -69,7 +74,7 @@ class Tasks:
             if not _end(session, task, state="done", percent=100):
                 doom(session, [made.blob for made in result.artifacts])
                 return []
-            rows = [new_task(task.job_id, following) for following in _keep(session, task, result)]
+            rows = [new_task(task.job_id, following) for following in keep(session, task, result)]
             session.add_all(rows)
             session.flush()
             return messages(task.trace, [*rows, *settle(session, task.job_id)])
@@ -199,33 +204,6 @@ def _letters(job: JobRow, sent: int) -> list[TaskRow]:
     ]
 
 
-def _keep(session: Session, task: Task, result: Result) -> Sequence[NextTask]:
-    """Keeps what a task made and found out; returns what is to be done next, which is nothing if a twin has done it."""
-    job = session.get_one(JobRow, task.job_id)
-    if result.seconds is not None:
-        job.seconds = result.seconds
-        session.add(UsageRow(owner=job.owner, seconds=result.seconds))
-    done = [_adopt(session, job, made) for made in result.artifacts if made.kind == "original"]
-    _add_artifacts(session, job.id, [made for made in result.artifacts if made.kind != "original"])
-    return () if any(done) else result.next
-
-
-def _adopt(session: Session, job: JobRow, original: Artifact) -> bool:
-    """An original that a task fetched, and which gives its job a name if the owner did not."""
-    session.add(UsageRow(owner=job.owner, bytes=original.bytes))
-    job.title = Options.model_validate(job.options).title or original.name
-    return adopt(session, job, original)
-
-
-def _add_artifacts(session: Session, job_id: str, made: Sequence[Artifact]) -> None:
-    """Under names that are free: an MP3 of an MP3 must not bear its name."""
-    taken = set(session.scalars(select(ArtifactRow.name).where(ArtifactRow.job_id == job_id)))
-    for file in made:
-        name = free_name(file.name, taken)
-        taken.add(name)
-        session.add(artifact_row(job_id, file, name=name))
-
-
 def _view(job: JobRow, row: TaskRow) -> Task:
     return Task(
         id=row.id,
@@ -251,7 +229,7 @@ def _end(session: Session, task: Task, **values: object) -> bool:
     """The job is locked first: the last two parts of a job, ending at the same moment, must see each other."""
     _lock(session, task.job_id)
     mine = update(TaskRow).where(*_fence(task))
-    ended = changed(session, mine.values(finished_at=now(), lease_until=None, **values)) == 1
+    ended = changed(session, mine.values(finished_at=now(), lease_until=None, speed=None, **values)) == 1
     if ended:
         _touch(session, task.job_id)
     return ended
@@ -281,16 +259,17 @@ def _touch(session: Session, job_id: str) -> None:
 def renew(row: TaskRow) -> None:
     """Queues a task that had ended, as if nothing had been held against it."""
     _queue_again(row, now())
-    row.failures, row.lapses, row.percent = 0, 0, 0
+    row.failures, row.lapses = 0, 0
     row.failing_since = row.reason = row.finished_at = row.started_at = None
 
 
 def _queue_again(row: TaskRow, due: datetime) -> None:
     row.state, row.due_at, row.published_at, row.lease_until = "queued", due, None, None
+    row.percent, row.speed = 0, None
 
 
 def _give_up(session: Session, row: TaskRow, reason: str) -> list[TaskRow]:
-    row.state, row.reason, row.finished_at, row.lease_until = "failed", reason, now(), None
+    row.state, row.reason, row.finished_at, row.lease_until, row.speed = "failed", reason, now(), None, None
     session.flush()
     return settle(session, row.job_id)
 

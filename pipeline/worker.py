@@ -168,7 +168,7 @@ class Worker:
 
     def _renewed(self, attempt: Attempt) -> bool:
         try:
-            return self.tasks.renew(attempt.task, attempt.percent)
+            return self.tasks.renew(attempt.task, attempt.percent, attempt.speed)
         except Unavailable as error:
             log.warning("lease not renewed", cause=str(error))
             return True

@@ -21,7 +21,7 @@ from gateway.tests.servers import serve
 from gateway.tests.test_downloads import open_files
 from pipeline.catalog import ArtifactRow, JobRow
 from pipeline.database import transaction
-from pipeline.tasks import artifact_row
+from pipeline.reuse import artifact_row
 from pipeline.work import Artifact
 
 LARGE = 30_000_000

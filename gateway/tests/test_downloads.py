@@ -19,7 +19,7 @@ from gateway.tests.exchanges import NOBODYS, TALK, a_file, assert_problem, uploa
 from gateway.tests.servers import serve
 from pipeline.database import transaction
 from pipeline.links import Links
-from pipeline.tasks import artifact_row
+from pipeline.reuse import artifact_row
 from pipeline.work import Artifact
 
 ETAG = f'"{hashlib.sha256(TALK).hexdigest()}"'

@@ -1,6 +1,7 @@
 """Jobs and artifacts for tests, with only what a test does not care about filled in."""
 
 import hashlib
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -14,10 +15,14 @@ from pipeline.jobs import Job, Jobs, NewJob
 from pipeline.messages import Message
 from pipeline.names import stem
 from pipeline.options import Options
+from pipeline.recording import Level, SoundFacts, Track
 from pipeline.tasks import Tasks
 from pipeline.work import Artifact, ArtifactKind, NextTask, Result, Task
 
 OWNER, ADDRESS = "a" * 32, "ada@example.org"
+TRACK = Track(stream=0, seconds=90, codec="aac", channels=2, sample_rate=44100).model_dump(mode="json")
+SOUND = SoundFacts(seconds=90, codec="mp3", bit_rate=128000, channels=2, sample_rate=44100).model_dump(mode="json")
+LOUDNESS = {"loudness": Level(integrated=-16.2, range=4.5, true_peak=-1.1).model_dump(mode="json")}
 
 
 def an_artifact(name: str = "talk.mp4", kind: ArtifactKind = "original", blob: str = "") -> Artifact:
@@ -26,7 +31,7 @@ def an_artifact(name: str = "talk.mp4", kind: ArtifactKind = "original", blob: s
 
 
 def a_job(catalog: Engine, title: str = "talk.mp4", owner: str = OWNER, blob: str = "") -> tuple[Job, Message]:
-    new = NewJob(owner, title, an_artifact(title, blob=blob), options=Options(notify=(ADDRESS,)))
+    new = NewJob(owner, title, an_artifact(title, blob=blob), options=Options(notify=(ADDRESS,), waveform=False))
     job, messages = Jobs(catalog).create(new)
     return job, messages[0]
 
@@ -69,10 +74,14 @@ def _made(task: Task, blobs: BlobStore) -> Result:
     match task.kind:
         case "extract":
             following = ["encode", *(["transcribe"] if task.options.transcribe else [])]
-            track = _file(task, blobs, "track.mka", "track")
+            track = replace(_file(task, blobs, "track.mka", "track"), facts=TRACK)
             return Result([track], [NextTask(kind) for kind in following], seconds=90)
         case "encode":
-            return Result([_file(task, blobs, f"{name}.mp3", "audio")])
+            mp3 = replace(_file(task, blobs, f"{name}.mp3", "audio"), facts=SOUND)
+            return Result([mp3], [NextTask("draw")] if task.options.waveform else [])
+        case "draw":
+            drawn = [_file(task, blobs, f"{name}.waveform.{end}", "waveform") for end in ("json", "png")]
+            return Result(drawn, facts={"audio": LOUDNESS})
         case "transcribe":
             return Result([_file(task, blobs, f"{name}.{end}", "transcript") for end in task.options.formats])
     return Result()

@@ -1,0 +1,70 @@
+"""What an attempt that counts leaves in the catalog: files, what is known of them, and what is to be done next."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from pipeline import flow
+from pipeline.catalog import ArtifactRow, JobRow, TaskRow, UsageRow
+from pipeline.names import free_name
+from pipeline.options import Options
+from pipeline.removals import doom
+from pipeline.reuse import adopt, artifact_row
+from pipeline.work import Artifact, ArtifactKind, NextTask, Result, Task
+
+
+def keep(session: Session, task: Task, result: Result) -> Sequence[NextTask]:
+    """Keeps what a task made and found out; returns what is due next, which is nothing if a twin has done it.
+
+    The job is locked and the task has ended by then: of several parts that others await, only the last finds them all done.
+    """
+    job = session.get_one(JobRow, task.job_id)
+    if result.seconds is not None:
+        job.seconds = result.seconds
+        session.add(UsageRow(owner=job.owner, seconds=result.seconds))
+    done = [_adopt(session, job, made) for made in result.artifacts if made.kind == "original"]
+    _add_artifacts(session, job.id, [made for made in result.artifacts if made.kind != "original"])
+    _add_facts(session, job.id, result.facts)
+    _drop(session, job.id, result.spent)
+    return () if any(done) else [following for following in result.next if _is_due(session, job.id, following)]
+
+
+def _is_due(session: Session, job_id: str, following: NextTask) -> bool:
+    awaited = flow.STAGES[following.kind].awaits
+    open_still = select(TaskRow.id).where(TaskRow.job_id == job_id, TaskRow.kind == awaited, TaskRow.state != "done")
+    return awaited is None or session.scalar(open_still.limit(1)) is None
+
+
+def _adopt(session: Session, job: JobRow, original: Artifact) -> bool:
+    """An original that a task fetched, and which gives its job a name if the owner did not."""
+    session.add(UsageRow(owner=job.owner, bytes=original.bytes))
+    job.title = Options.model_validate(job.options).title or original.name
+    return adopt(session, job, original)
+
+
+def _add_artifacts(session: Session, job_id: str, made: Sequence[Artifact]) -> None:
+    """Under names that are free: an MP3 of an MP3 must not bear its name."""
+    taken = set(session.scalars(select(ArtifactRow.name).where(ArtifactRow.job_id == job_id)))
+    for file in made:
+        name = free_name(file.name, taken)
+        taken.add(name)
+        session.add(artifact_row(job_id, file, name=name))
+
+
+def _add_facts(session: Session, job_id: str, facts: Mapping[ArtifactKind, Mapping[str, Any]]) -> None:
+    """Beside what is known already."""
+    session.flush()
+    for kind, found in facts.items():
+        told = select(ArtifactRow).where(ArtifactRow.job_id == job_id, ArtifactRow.kind == kind)
+        for row in session.scalars(told):
+            row.facts = {**(row.facts or {}), **found}
+
+
+def _drop(session: Session, job_id: str, spent: Sequence[Artifact]) -> None:
+    if not spent:
+        return
+    ids = [artifact.id for artifact in spent]
+    session.execute(delete(ArtifactRow).where(ArtifactRow.job_id == job_id, ArtifactRow.id.in_(ids)))
+    doom(session, [artifact.blob for artifact in spent])
