@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from pipeline import janitor, migrate, telemetry, wiring
+from pipeline import formats, janitor, migrate, telemetry, wiring
 from pipeline.accounts import Accounts, Limits, Use, defaults
 from pipeline.errors import Unavailable
 from pipeline.settings import Settings, table
@@ -98,6 +98,12 @@ def _readable_errors() -> Iterator[None]:
 def print_settings() -> None:
     """Print the table of docs/settings.md."""
     click.echo(table(), nl=False)
+
+
+@main.command("formats")
+def print_formats() -> None:
+    """Print the tables of docs/formats.md."""
+    click.echo(formats.tables(), nl=False)
 
 
 if __name__ == "__main__":

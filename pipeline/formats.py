@@ -1,9 +1,9 @@
 """What may come in, and what may go out: the tables that the gateway tells and the converter goes by."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from pipeline.audio import AudioFormat, Preset
+from pipeline.audio import PRESETS, SIZES, AudioFormat, Preset
 
 
 class Output(NamedTuple):
@@ -27,7 +27,7 @@ OUTPUTS: Final[Mapping[AudioFormat, Output]] = {
 USES: Final[Mapping[Preset, str]] = {
     "podcast": "Talks for podcast players, as loud as these want them",
     "music": "Music, about 190 kbit/s, as loud as it was",
-    "voice": "Speech that is hard to understand",
+    "voice": "Speech, made easier to understand",
     "archive": "Everything that was heard, without loss",
     "phone": "Talks for small memories and slow networks",
 }
@@ -91,3 +91,37 @@ INPUTS: Final = (
     Input("dts", "DTS", "dts"),
 )
 """What the tests make a file of and send through. Its demuxers are all that may open a file; see `pipeline.ffmpeg`."""
+
+
+def tables() -> str:
+    """Inputs, outputs and presets as Markdown."""
+    taken = [f"| {row.extension} | {row.description} |" for row in INPUTS]
+    made = [
+        f"| `{name}` | .{row.extension} | {row.media_type} | {row.description} | {_quoted(SIZES[name])} |"
+        for name, row in OUTPUTS.items()
+    ]
+    sets = [
+        f"| `{name}` | {use} | {_quoted(f'{option}={_shown(value)}' for option, value in PRESETS[name].items())} |"
+        for name, use in USES.items()
+    ]
+    return "\n".join(
+        [
+            *("## In", "| extension | what it is |", "|---|---|", *taken, ""),
+            *("## Out", "| `audio` | file | media type | what it is | size by |", "|---|---|---|---|---|", *made, ""),
+            *("## Presets", "| `preset` | for | sets |", "|---|---|---|", *sets, ""),
+        ]
+    )
+
+
+def _quoted(words: Iterable[str]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
+def _shown(value: object) -> str:
+    """As it is written in a form."""
+    match value:
+        case tuple():
+            return ",".join(value)
+        case bool():
+            return str(value).lower()
+    return str(value)
