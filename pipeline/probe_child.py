@@ -1,42 +1,86 @@
 """The program that looks into a stranger's file: `pipeline.probe` runs it by its path, as a process of its own.
 
-Arguments: the file, and libav's options as JSON. Prints one JSON object, or ends with status 1.
+Arguments: the file, and libav's options as JSON. Prints one JSON object, or ends with status 1; what libav said is on stderr.
 It imports nothing of the pipeline, so that it starts quickly.
 """
 
 import json
+import re
 import sys
-from datetime import timedelta
+from fractions import Fraction
 from itertools import islice
 from typing import Any
 
 import av
+from av.stream import Disposition
 
 _PROMISING = {"mov", "matroska", "wav", "w64", "aiff", "caf", "flac", "avi", "flv", "asf"}
 """Formats whose header says how long the recording is; of others libav guesses from bit rate or last page."""
 
+_INDEXED = "mov"
+"""The format that lists every packet, with its place in the file."""
+
+_EXACT = {"aac", "alac", "flac"}
+"""Codecs whose packets need at most the one before; in an index whose times step evenly, any sample is found."""
+
+_PLAIN = {"wav", "w64", "aiff", "flac"}
+"""Formats in which any sample is found without an index, if the codec is FLAC or PCM."""
+
+_SHORTEST_RATE = 24000
+"""Hz; AAC at this rate or below may have its upper half in an extension (SBR) that shows only when it is decoded."""
+
+_PROTECTED = {"drms", "enca", "aavd"}
+"""Codec tags of Apple's, the common (ISO/IEC 23001-7) and Audible's encryption."""
+
+_TAGS = ("title", "artist", "date")
+_LONGEST_TEXT = 300
+_MOST_CHAPTERS = 500
+_MOST_PACKETS = 2_000_000
+"""12 hours of AAC."""
 _LOOKED_AT = 1000
 """Packets among which the first of the sound is looked for."""
+_SAID = 20
+"""Messages of libav that are passed on."""
 
 
 def describe(container: Any) -> dict[str, Any]:
     seconds = container.duration / av.time_base if container.duration else None
-    promising = not _PROMISING.isdisjoint(container.format.name.split(","))
+    form = container.format.name.split(",")[0]
     return {
         "format": container.format.name,
         "duration": seconds,
         "encrypted": encrypted(container),
-        "sound": [
-            {
-                "index": stream.index,
-                "codec": stream.codec_context.name,
-                "channels": stream.codec_context.channels,
-                "sample_rate": stream.codec_context.sample_rate,
-                "duration": promised(stream, seconds) if promising else None,
-                "default": bool(stream.disposition & av.stream.Disposition.default),
-            }
-            for stream in container.streams.audio
-        ],
+        "streams": len(container.streams),
+        "sound": [sound(stream, form, seconds) for stream in container.streams.audio],
+        "picture": picture(container),
+        "tags": tags(container),
+        "chapters": chapters(container),
+    }
+
+
+def sound(stream: Any, form: str, seconds: float | None) -> dict[str, Any]:
+    return {
+        "index": stream.index,
+        "duration": promised(stream, seconds) if form in _PROMISING else None,
+        "default": bool(stream.disposition & Disposition.default),
+        "language": text(stream.metadata.get("language")),
+        "title": text(stream.metadata.get("title")),
+        **(coded(stream, stream.codec_context, form) if stream.codec_context else {}),
+    }
+
+
+def coded(stream: Any, codec: Any, form: str) -> dict[str, Any]:
+    """What is known only of a codec that libav has."""
+    size, steady = index(stream, codec.sample_rate) if form == _INDEXED else (None, False)
+    plain = form in _PLAIN and (codec.name == "flac" or codec.name.startswith("pcm_"))
+    return {
+        "codec": codec.name,
+        "channels": codec.channels,
+        "sample_rate": codec.sample_rate,
+        "bit_rate": codec.bit_rate or None,
+        "bytes": size,
+        "steady": steady,
+        "exact": plain or (steady and codec.name in _EXACT and not perhaps_extended(codec)),
     }
 
 
@@ -45,24 +89,101 @@ def promised(stream: Any, container_seconds: float | None) -> float | None:
     if stream.duration:
         return float(stream.duration * stream.time_base)
     late = float((stream.start_time or 0) * stream.time_base)
-    if container_seconds and "DURATION" in stream.metadata:
-        return min(container_seconds, clock(stream.metadata["DURATION"])) - late
+    if container_seconds and (own := clock(stream.metadata.get("DURATION", ""))):
+        return min(container_seconds, own) - late
     return container_seconds - late if container_seconds and len(stream.container.streams) == 1 else None
 
 
-def clock(text: str) -> float:
+def clock(text: str) -> float | None:
     """Seconds of Matroska's statistics tag DURATION, such as `00:00:11.023000000`."""
-    hours, minutes, seconds = text.split(":")
-    return timedelta(hours=int(hours), minutes=int(minutes), seconds=float(seconds)).total_seconds()
+    found = re.fullmatch(r"(\d{1,4}):(\d\d):(\d\d(?:\.\d+)?)", text)
+    return 3600 * int(found[1]) + 60 * int(found[2]) + float(found[3]) if found else None
+
+
+def index(stream: Any, rate: int) -> tuple[int | None, bool]:
+    """Bytes of a stream by its index, None if that lacks packets; and whether they follow each other evenly and are all there."""
+    entries = stream.index_entries
+    if not 0 < len(entries) <= _MOST_PACKETS or len(entries) != stream.frames:
+        return None, False
+    size, end, last = 0, 0, None
+    steps: set[int] = set()
+    for entry in entries:
+        size += entry.size
+        end = max(end, entry.pos + entry.size)
+        if last is not None and len(steps) < 2:
+            steps.add(entry.timestamp - last)
+        last = entry.timestamp
+    even = len(steps) < 2 and min(steps, default=1) > 0
+    return size, even and stream.time_base == Fraction(1, rate or 1) and end <= stream.container.size
+
+
+def perhaps_extended(codec: Any) -> bool:
+    return codec.name == "aac" and (codec.profile not in ("LC", None) or codec.sample_rate <= _SHORTEST_RATE)
 
 
 def encrypted(container: Any) -> bool:
-    """Whether the sound's first packet is encrypted (ISO/IEC 23001-7)."""
+    """Whether a codec is one of encryption, or the sound's first packet is encrypted (ISO/IEC 23001-7)."""
+    if any(stream.codec_context and stream.codec_context.codec_tag in _PROTECTED for stream in container.streams.audio):
+        return True
     packets = islice(container.demux(), _LOOKED_AT)
     first = next((packet for packet in packets if packet.stream.type == "audio"), None)
     return first is not None and first.has_sidedata("encryption_info")
 
 
+def picture(container: Any) -> dict[str, Any] | None:
+    """The first attached picture of a kind that players show."""
+    for stream in container.streams.video:
+        if stream.disposition & Disposition.attached_pic and stream.codec_context:
+            name = {"mjpeg": "jpeg", "png": "png"}.get(stream.codec_context.name)
+            if name:
+                return {"index": stream.index, "kind": name}
+    return None
+
+
+def tags(container: Any) -> dict[str, str]:
+    """In Ogg they belong to the stream."""
+    own = [dict(stream.metadata) for stream in container.streams.audio[:1] if container.format.name == "ogg"]
+    found = {name.lower(): value for tags in (*own, container.metadata) for name, value in tags.items()}
+    return {name: value for name in _TAGS if (value := text(found.get(name)))}
+
+
+def chapters(container: Any) -> list[dict[str, Any]]:
+    return [
+        {"start": float(chapter["start"] * chapter["time_base"]), "title": text(chapter["metadata"].get("title")) or ""}
+        for chapter in islice(container.chapters(), _MOST_CHAPTERS)
+    ]
+
+
+def text(given: str | None) -> str | None:
+    """On one line, and no longer than a person reads."""
+    line = "".join(letter if letter.isprintable() else " " for letter in (given or "")[: 4 * _LONGEST_TEXT])
+    return " ".join(line.split())[:_LONGEST_TEXT] or None
+
+
+def look(file: str, options: dict[str, str]) -> dict[str, Any]:
+    """Tags of old programs are in any encoding: what is no UTF-8 is replaced."""
+    with av.open(file, options=options, metadata_errors="replace") as container:
+        return describe(container)
+
+
+def pass_on(said: list[tuple[int, str, str]]) -> None:
+    """That decoders of pictures may not be opened is no news."""
+    news = [message.strip() for _, _, message in said if not message.startswith(("Codec (", "Failed to open codec"))]
+    sys.stderr.writelines(f"{line[:500]}\n" for line in news[:_SAID])
+
+
+def main(file: str, options: dict[str, str]) -> int:
+    av.logging.set_level(av.logging.WARNING)
+    with av.logging.Capture() as said:
+        try:
+            print(json.dumps(look(file, options), ensure_ascii=False))  # noqa: T201
+        except (av.FFmpegError, MemoryError) as error:
+            said.append((0, "", f"{type(error).__name__}: {error}"))
+            return 1
+        finally:
+            pass_on(said)
+    return 0
+
+
 if __name__ == "__main__":
-    with av.open(sys.argv[1], options=json.loads(sys.argv[2])) as opened:
-        print(json.dumps(describe(opened)))  # noqa: T201
+    sys.exit(main(sys.argv[1], json.loads(sys.argv[2])))

@@ -16,7 +16,7 @@ def make(path: Path, *arguments: str) -> Path:
     return path
 
 
-def look(path: Path, deadline: float = 30, progress: Progress = lambda percent: None) -> Probe:
+def look(path: Path, deadline: float = 30, progress: Progress = lambda percent, speed=None: None) -> Probe:
     return probe(path, deadline=deadline, progress=progress)
 
 
@@ -62,12 +62,12 @@ def test_a_playlist_is_not_followed(tmp_path: Path) -> None:
 
 
 def test_it_stops_at_its_deadline() -> None:
-    with pytest.raises(Unreadable, match="out of time"):
+    with pytest.raises(Unreadable, match="time"):
         look(TALK, deadline=0.001)
 
 
 def test_it_can_be_interrupted() -> None:
-    def interrupt(percent: float) -> None:
+    def interrupt(percent: float, speed: float | None = None) -> None:
         raise Interrupted
 
     with pytest.raises(Interrupted):
