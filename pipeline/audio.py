@@ -124,10 +124,10 @@ Fade = Annotated[float, Field(ge=0, le=60)]
 Loudness = Annotated[float, Field(ge=-40, le=-5)] | Literal["off"]
 Word = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
 TrackName = Annotated[
-    str, BeforeValidator(_text), StringConstraints(pattern=r"^(\d{1,2}|[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*)$")
+    str, StringConstraints(pattern=r"^(\d{1,2}|[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*)$"), BeforeValidator(_text)
 ]
 Day = Annotated[
-    str, BeforeValidator(_text), StringConstraints(pattern=r"^\d{4}(-\d\d(-\d\d)?)?$"), AfterValidator(_day)
+    str, StringConstraints(pattern=r"^\d{4}(-\d\d(-\d\d)?)?$"), BeforeValidator(_text), AfterValidator(_day)
 ]
 Chapter = Annotated[str, StringConstraints(max_length=300), AfterValidator(_chapter)]
 

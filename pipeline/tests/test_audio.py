@@ -225,3 +225,14 @@ def test_whatever_is_done_to_the_sound_is_known(options: dict[str, Any]) -> None
 )
 def test_how_long_the_result_becomes_is_known_before(options: dict[str, Any], seconds: float) -> None:
     assert profile(**options).seconds(100) == seconds
+
+
+def test_what_may_be_said_is_described() -> None:
+    described = Audio.model_json_schema()["properties"]
+    assert all(option["description"] for option in described.values())
+    limits = {name: described[name]["anyOf"][0] for name in ("start", "fade_in", "silence", "track", "date")}
+    assert (limits["start"]["minimum"], limits["start"]["maximum"]) == (0, 360000)
+    assert (limits["fade_in"]["maximum"], limits["silence"]["minimum"]) == (60, 0.1)
+    assert {"type", "pattern"} <= set(limits["track"]) & set(limits["date"])
+    assert described["start"]["anyOf"][1]["type"] == "string"
+    assert described["channels"]["anyOf"][0] == {"enum": [1, 2], "type": "integer"}
