@@ -34,7 +34,7 @@ def encode(task: Task, blobs: BlobStore, folder: Path, progress: Progress, *, bi
     profile, track = task.options.profile(bitrate_kbit), Track.of(task)
     if "part" in task.args:
         return encode_part(task, blobs, folder, progress, profile=profile, track=track)
-    work = _Encoding(task, blobs, folder, profile, track, Measured.of(task))
+    work = Encoding(task, blobs, folder, profile, track, Measured.of(task))
     return Result([*work.files(task.args.get("audio", profile.audio), progress)], _next(task))
 
 
@@ -46,7 +46,7 @@ def _next(task: Task) -> list[NextTask]:
 
 
 @dataclass(frozen=True)
-class _Encoding:
+class Encoding:
     task: Task
     blobs: BlobStore
     folder: Path
@@ -72,7 +72,7 @@ class _Encoding:
                 output_limit=max(sizes),
             )
             filters.check(seconds, expected, self.track)
-            return [self._kept(form, seconds, progress) for form in forms]
+            return [self._kept(form, seconds, _at_the_end(progress)) for form in forms]
 
     def _most_bytes(self, forms: Sequence[AudioFormat], seconds: float) -> list[int]:
         sizes = [outputs.most_bytes(form, self.profile, self.track, seconds) for form in forms]
@@ -110,7 +110,7 @@ class _Encoding:
 
     def _kept(self, form: AudioFormat, seconds: float, progress: Progress) -> Artifact:
         path = self.folder / _file(form)
-        facts = self._facts(form, path.stat().st_size, seconds)
+        facts = self.facts(form, path.stat().st_size, seconds)
         tags, before = Tags.of(self.task, self.track, self.profile), b""
         if form == "mp3":
             before = id3(tags, self.blobs, self.folder, progress)
@@ -127,7 +127,7 @@ class _Encoding:
             before=before,
         )
 
-    def _facts(self, form: AudioFormat, size: int, seconds: float) -> SoundFacts:
+    def facts(self, form: AudioFormat, size: int, seconds: float) -> SoundFacts:
         return SoundFacts(
             seconds=seconds,
             codec=outputs.FORMS[form].named if form != "wav" else outputs.codec(form, self.track),
@@ -138,6 +138,15 @@ class _Encoding:
             gain=self.measured and self.measured.gain,
             measured=self.measured and self.measured.level,
         )
+
+
+def _at_the_end(progress: Progress) -> Progress:
+    """Tags are written quickly: nobody is told of another file that begins at 0 percent."""
+
+    def told(_percent: float, _speed: float | None = None, /) -> None:
+        progress(100)
+
+    return told
 
 
 def _file(form: AudioFormat) -> str:
