@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Iterator
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from zlib import crc32
@@ -100,7 +100,7 @@ def _pictures() -> Iterator[Hostile]:
     cover = made(*card(0.1), "-frames:v", "1", kind="jpg")
     for kind in ("mp3", "m4a", "flac"):
         yield Hostile(f"{kind} with a picture", partial(_with_picture, cover, kind), seconds=1)
-    bomb = _png(65535, 65535)
+    bomb = png(65535, 65535)
     for kind in ("mp3", "flac"):
         yield Hostile(f"{kind} with a picture of four gigapixels", partial(_with_picture, bomb, kind), "", seconds=1)
     svg = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
@@ -108,10 +108,15 @@ def _pictures() -> Iterator[Hostile]:
     yield written("a picture that is a page", id3(_apic("image/jpeg", b"<html>" * 100)) + sound("mp3"), "", seconds=3.1)
 
 
-@cache
-def _png(width: int, height: int) -> bytes:
-    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + struct.pack(">I", crc32(header))
+def png(width: int, height: int, pixels: bytes = b"") -> bytes:
+    """Black and white, a bit a pixel; `pixels` as zlib packs them."""
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    chunks = (b"IHDR", header), (b"IDAT", pixels), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(kind, content) for kind, content in chunks)
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", crc32(kind + content))
 
 
 def _with_picture(picture: bytes, kind: str, path: Path) -> None:
