@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from fastcrc import crc16
 
-from converter.mp3 import DELAY, HIGHEST, Format
+from converter.mp3 import DELAY, HIGHEST, Damaged, Format
 
 _BYTES = 156
 """Of the tag, from its name on."""
@@ -49,11 +49,11 @@ class Contents:
 
 
 def info_frame(contents: Contents) -> bytes:
-    """Raises ValueError if so many frames cannot hold just these samples."""
+    """Raises Damaged if so many frames cannot hold just these samples."""
     form = Format.of(contents.header)
     padding = contents.frames * form.samples - DELAY - contents.samples
     if not 0 <= padding <= _MOST:
-        raise ValueError(f"{contents.frames} frames do not hold {contents.samples} samples")
+        raise Damaged(f"{contents.frames} frames do not hold {contents.samples} samples")
     header = _header(contents, form)
     size = form.sizes[header[2]]
     front = header + bytes(form.front - len(header))

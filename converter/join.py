@@ -1,95 +1,83 @@
 """What converter does with the parts of a long MP3: makes one gapless file of them."""
 
-import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
-import numpy as np
-from fastcrc import crc16
+import structlog
 
-from converter.info import ENTRIES, Contents
-from converter.mp3 import Format, Frames
-from converter.seams import seam
-from pipeline.blobs import CHUNK
+from converter import filters
+from converter.encode import Encoding
+from converter.failures import explained
+from converter.filters import Measured
+from converter.info import info_frame
+from converter.keeping import check_room
+from converter.mp3 import Damaged, Frames
+from converter.parts import PartFacts
+from converter.seams import NoSeam
+from converter.splice import Splice, splice
+from converter.tags import Tags, id3
+from pipeline.blobs import BlobStore, write
+from pipeline.formats import OUTPUTS
+from pipeline.names import stem
+from pipeline.recording import Track
+from pipeline.work import Artifact, NextTask, Progress, Result, Task
 
-_STRIDE = 64
-"""Every how many frames it is noted where one begins; between them they are nearly equal."""
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """Bytes `start` up to, without, `end` of a file."""
-
-    path: Path
-    start: int
-    end: int
-
-
-@dataclass
-class Sequel:
-    """Frames of several files, one after the other, as they stand or mended. Nothing is read before it is needed."""
-
-    format: Format
-    pieces: list[bytes | Stretch] = field(default_factory=list)
-    frames: int = 0
-    bytes: int = 0
-    _numbers: list[int] = field(default_factory=list)
-    _places: list[int] = field(default_factory=list)
-
-    def add(self, part: Frames, first: int, end: int) -> None:
-        """Frames `first` up to, without, `end` of a part."""
-        start = part.start(first)
-        noted = range(first, end, _STRIDE)
-        self._numbers += (self.frames + number - first for number in noted)
-        self._places += (self.bytes + part.start(number) - start for number in noted)
-        self.pieces.append(Stretch(part.path, start, part.start(end)))
-        self.frames += end - first
-        self.bytes += part.start(end) - start
-
-    def mend(self, frames: Sequence[bytes]) -> None:
-        """Frames that stand in no file."""
-        self.pieces.append(b"".join(frames))
-        self.frames += len(frames)
-        self.bytes += sum(map(len, frames))
-
-    def places(self) -> list[int]:
-        """Bytes before the first frame of each hundredth."""
-        wanted = [self.frames * entry // ENTRIES for entry in range(ENTRIES)]
-        found = np.interp(wanted, [*self._numbers, self.frames], [*self._places, self.bytes])
-        return [int(place) for place in found]
-
-    def read(self) -> Iterator[bytes]:
-        for piece in self.pieces:
-            if isinstance(piece, Stretch):
-                yield from _read(piece)
-            else:
-                yield piece
-
-    def contents(self, samples: int, constant: bool) -> Contents:
-        """What the Info frame tells of it; `samples` of sound, `constant` bit rate."""
-        crc, header = 0, b""
-        for chunk in self.read():
-            header = header or chunk[:4]
-            crc = crc16.arc(chunk, crc)
-        return Contents(header, self.frames, self.bytes, samples, constant, self.places(), crc)
+log = structlog.get_logger()
 
 
-def _read(stretch: Stretch) -> Iterator[bytes]:
-    with stretch.path.open("rb") as file:
-        for start in range(stretch.start, stretch.end, CHUNK):
-            yield os.pread(file.fileno(), min(CHUNK, stretch.end - start), start)
+def join(task: Task, blobs: BlobStore, folder: Path, progress: Progress, *, bitrate_kbit: int) -> Result:
+    """Makes the MP3 of the parts that `encode` made; of the track anew, in one piece, if ever they do not fit.
+
+    Raises Reject, and Retry where there is no room for it.
+    """
+    profile, track = task.options.profile(bitrate_kbit), Track.of(task)
+    work = Encoding(task, blobs, folder, profile, track, Measured.of(task))
+    parts = sorted((made for made in task.artifacts if made.kind == "part"), key=lambda part: PartFacts.of(part).first)
+    progress(0)
+    try:
+        made = _joined(work, parts, progress)
+    except (NoSeam, Damaged) as error:
+        log.warning("parts do not fit, so the file is encoded in one piece", cause=str(error))
+        (made,) = work.files(["mp3"], progress)
+    return Result([made], [NextTask("draw")] if task.options.waveform else [], spent=parts)
 
 
-def joined(parts: Iterable[Frames], seams: Sequence[int]) -> Sequel:
-    """The parts with a seam at each of `seams`, or a little behind. Two parts are looked at at a time. Raises NoSeam, Damaged."""
-    following = iter(parts)
-    left, first = next(following), 0
-    whole = Sequel(left.form)
-    for right, nominal in zip(following, seams, strict=True):
-        found = seam(left, right, nominal)
-        whole.add(left, first, found.since)
-        whole.mend(found.mended)
-        left, first = right, found.frame
-    whole.add(left, first, left.end)
-    return whole
+def _joined(work: Encoding, parts: Sequence[Artifact], progress: Progress) -> Artifact:
+    """Raises NoSeam and Damaged."""
+    check_room(work.folder, sum(part.bytes for part in parts))
+    for part in parts:
+        progress(0)
+        work.blobs.fetch(part.blob, work.folder / part.name)
+    facts = [PartFacts.of(part) for part in parts]
+    samples = facts[-1].samples
+    if facts[0].first or samples is None:
+        raise NoSeam("the first part or the last is not there")
+    files = (Frames(work.folder / part.name, fact.begin) for part, fact in zip(parts, facts, strict=True))
+    whole = splice(files, [fact.first for fact in facts[1:]])
+    seconds = samples / whole.format.sample_rate
+    filters.check(seconds, filters.length(work.profile, work.track, work.measured), work.track)
+    return _kept(work, whole, samples, seconds, progress)
+
+
+def _kept(work: Encoding, whole: Splice, samples: int, seconds: float, progress: Progress) -> Artifact:
+    """Its bytes are read twice, for the Info frame in front tells their checksum, and written once."""
+    tags = Tags.of(work.task, work.track, work.profile)
+    with explained():
+        front = id3(tags, work.blobs, work.folder, lambda _percent, _speed=None: progress(0))
+    heard = _watched(whole, progress, 0)
+    info = info_frame(whole.contents(heard, samples, constant=work.profile.mode == "cbr"))
+    blob = work.task.blob_id("audio.mp3")
+    size, sha256 = write(work.blobs, blob, chain([front, info], _watched(whole, progress, 50)))
+    facts = work.facts("mp3", len(info) + whole.size, seconds).model_dump(mode="json")
+    name = f"{stem(work.task.title)}.{OUTPUTS['mp3'].extension}"
+    return Artifact(name, "audio", OUTPUTS["mp3"].media_type, size, sha256, blob, facts=facts)
+
+
+def _watched(whole: Splice, progress: Progress, percent: float) -> Iterator[bytes]:
+    """All its bytes, of which `progress` is told as the half of the work that begins at `percent`."""
+    done = 0
+    for chunk in whole.read():
+        yield chunk
+        done += len(chunk)
+        progress(percent + 50 * done / whole.size)

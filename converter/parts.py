@@ -3,15 +3,14 @@
 A part begins so many frames early, and ends so many late, that where the parts meet all encoders have come to the same state.
 """
 
-from math import floor
 from pathlib import Path
 from typing import Any, Self
 
 import ffmpeg
 from pydantic import BaseModel, ConfigDict
 
-from converter import outputs
-from converter.failures import breaks_off, check_length, explained
+from converter import filters, outputs
+from converter.failures import breaks_off, explained
 from converter.filters import Measured, fitted, shaped
 from converter.info import gap
 from converter.keeping import check_room, keep
@@ -77,16 +76,13 @@ def encode_part(
 ) -> Result:
     """Makes the part of the MP3 that the task's args name. Raises Reject, and Retry where there is no room for it."""
     part, measured = Part.model_validate(task.args["part"]), Measured.of(task)
-    frame = frame_samples(outputs.sample_rate("mp3", profile, track)) / outputs.sample_rate("mp3", profile, track)
-    whole = measured.seconds if measured else profile.seconds(track.seconds)
-    begin = part.begin * frame
-    end = whole if part.end is None else min(part.end * frame, whole)
-    limit = outputs.most_bytes("mp3", profile, track, end - begin)
-    kept = task.only("track")
-    check_room(folder, kept.bytes + limit)
+    whole = filters.length(profile, track, measured) or 0.0
+    begin, end = _span(part, whole, outputs.sample_rate("mp3", profile, track))
+    most = outputs.most_bytes("mp3", profile, track, end - begin)
+    kept, name = task.only("track"), f"part-{task.part:03}.mp3"
+    check_room(folder, kept.bytes + most)
     progress(0)
     blobs.fetch(kept.blob, folder / "track")
-    name = f"part-{task.part:03}.mp3"
     with explained():
         seconds = run(
             _output(part, name, profile, track, measured),
@@ -94,37 +90,45 @@ def encode_part(
             duration=end - begin,
             deadline=60 + track.seconds,
             progress=progress,
-            output_limit=limit,
+            output_limit=most,
         )
-    if breaks_off(begin + seconds, end) and not track.partial:
-        check_length(begin + seconds, whole)
+    if breaks_off(begin + seconds, end):
+        filters.check(begin + seconds, whole, track)
     facts = _facts(part, folder / name).model_dump()
     made = keep(task, blobs, folder / name, kind="part", name=name, media_type="audio/mpeg", facts=facts)
     following = {key: value for key, value in task.args.items() if key != "part"}
     return Result([made], [NextTask("join", args=following)])
 
 
+def _span(part: Part, whole: float, rate: int) -> tuple[float, float]:
+    """Where what is encoded begins and ends, in seconds of a sound that has `whole` at `rate` Hz."""
+    frame = frame_samples(rate) / rate
+    return part.begin * frame, whole if part.end is None else min(part.end * frame, whole)
+
+
 def _output(part: Part, name: str, profile: Profile, track: Track, measured: Measured | None) -> Any:
     """Of the last part, the muxer tells in an Info frame how many samples it has got."""
     rate = outputs.sample_rate("mp3", profile, track)
-    skipped = _skipped(part.begin * frame_samples(rate) / rate) if seekable(profile, track) else 0
-    # Any other track is decoded from its beginning, and what is not wanted thrown away: that is exact whatever it holds.
-    decoded = sound("track", track.stream, **({"ss": skipped} if skipped else {}))
-    bounds = {"start_sample": part.begin * frame_samples(rate) - skipped * rate}
+    bounds = {"start_sample": part.begin * frame_samples(rate)}
     if part.end is not None:
-        bounds["end_sample"] = part.end * frame_samples(rate) - skipped * rate
-    stream = fitted(shaped(decoded, profile, track, measured), "mp3", profile, track)
+        bounds["end_sample"] = part.end * frame_samples(rate)
+    # A track that cannot be cut anywhere is decoded from its beginning: that is exact whatever it holds.
+    skipped = _skipped(bounds["start_sample"] // rate) if seekable(profile, track) else 0
+    decoded = sound("track", track.stream, **({"ss": skipped} if skipped else {}))
+    cut = {bound: sample - skipped * rate for bound, sample in bounds.items()}
     return ffmpeg.output(
-        stream.filter("atrim", **bounds).filter("asetpts", "PTS-STARTPTS"),
+        fitted(shaped(decoded, profile, track, measured), "mp3", profile, track)
+        .filter("atrim", **cut)
+        .filter("asetpts", "PTS-STARTPTS"),
         f"file:{name}",
         write_xing=int(part.end is None),
         **outputs.arguments("mp3", profile, track),
     )
 
 
-def _skipped(begin: float) -> int:
+def _skipped(second: int) -> int:
     """Whole seconds of the track, so that no time is rounded to another sample."""
-    return max(0, floor(begin) - _MARGIN)
+    return max(0, second - _MARGIN)
 
 
 def _facts(part: Part, path: Path) -> PartFacts:

@@ -36,12 +36,17 @@ def encodings(
     profile = options.profile(bitrate_kbit)
     seconds = measured.get("seconds") or profile.seconds(track.seconds)
     parts = list(_parts(profile, track, seconds, 60 * part_minutes, most_parts))
-    if "mp3" not in profile.audio or stateful(profile) or len(parts) < 2:
+    if len(parts) < 2 or not _divisible(profile, track):
         return [NextTask("encode", args=dict(measured))]
     args: list[dict[str, Any]] = [{"part": part.model_dump()} for part in parts]
     if rest := [form for form in profile.audio if form != "mp3"]:
         args.append({"audio": rest})
     return [NextTask("encode", number, {**measured, **each}) for number, each in enumerate(args)]
+
+
+def _divisible(profile: Profile, track: Track) -> bool:
+    """There is an MP3 to encode, and nothing in it depends on all that was before."""
+    return "mp3" in profile.audio and not stateful(profile) and not outputs.copied("mp3", profile, track)
 
 
 def _parts(profile: Profile, track: Track, seconds: float, least: float, most: int) -> Iterator[Part]:

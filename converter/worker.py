@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 
 from converter.encode import encode
 from converter.extract import extract
+from converter.join import join
 from converter.measure import measure
 from pipeline.settings import Settings
 from pipeline.work import Handler
@@ -20,4 +21,5 @@ def handlers(settings: Settings, _catalog: Engine) -> Mapping[str, Handler]:
             measure, bitrate_kbit=kbit, part_minutes=settings.part_minutes, most_parts=settings.most_parts
         ),
         "encode": partial(encode, bitrate_kbit=kbit),
+        "join": partial(join, bitrate_kbit=kbit),
     }

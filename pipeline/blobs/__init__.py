@@ -5,7 +5,7 @@ Adapters: `pipeline.blobs.directory`, `pipeline.blobs.gridfs`; both pass `pipeli
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -118,9 +118,15 @@ def check_id(blob_id: str) -> str:
 
 def store(blobs: BlobStore, blob_id: str, path: Path, before: bytes = b"") -> tuple[int, str]:
     """Writes `before`, and then the file at `path`, as a blob; returns its bytes and its SHA-256 in hex."""
+    with path.open("rb") as source:
+        return write(blobs, blob_id, chain([before], iter(lambda: source.read(CHUNK), b"")))
+
+
+def write(blobs: BlobStore, blob_id: str, chunks: Iterable[bytes]) -> tuple[int, str]:
+    """Writes `chunks`, one after the other, as a blob; returns its bytes and its SHA-256 in hex."""
     seen = Fingerprint()
-    with path.open("rb") as source, blobs.create(blob_id) as target:
-        for chunk in chain([before], iter(lambda: source.read(CHUNK), b"")):
+    with blobs.create(blob_id) as target:
+        for chunk in chunks:
             seen.add(chunk)
             target.write(chunk)
     return seen.bytes, seen.hexdigest()
