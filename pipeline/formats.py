@@ -124,4 +124,6 @@ def _shown(value: object) -> str:
             return ",".join(value)
         case bool():
             return str(value).lower()
+        case float():
+            return f"{value:g}"
     return str(value)
