@@ -1,0 +1,109 @@
+"""What must stay where it is: a recording of a tone that nothing else plays, with a secret in it, and a server that gives it out."""
+
+import secrets
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.ffmpeg import binary
+from tests.hostile.making import ffmpeg, sine
+
+TONE = 1000
+"""Hz."""
+
+RATE = 8000
+"""Hz at which is listened."""
+
+
+@dataclass(frozen=True)
+class Canary:
+    """Files named by `names`, all the same, in `folder`."""
+
+    folder: Path
+    url: str
+    secret: bytes = field(default_factory=lambda: secrets.token_hex(16).encode())
+    calls: list[str] = field(default_factory=list)
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "canary.ts"
+
+    def hatch(self) -> None:
+        """The secret stands in the sound's own bytes and in the tags; MPEG-TS, which playlists name, is what players join."""
+        words = ("-metadata", f"service_name={self.secret.decode()}")
+        ffmpeg(*sine(2, TONE), "-c:a", "mp2", *words, "-f", "mpegts", self.path)
+        self.path.write_bytes(self.path.read_bytes() + self.secret)
+
+
+@contextmanager
+def canary(folder: Path) -> Iterator[Canary]:
+    """A canary that listens on loopback for the block."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Server)
+    hatched = Canary(folder, f"http://127.0.0.1:{server.server_port}/canary.ts")
+    hatched.hatch()
+    server.canary = hatched  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield hatched
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+class _Server(BaseHTTPRequestHandler):
+    """Gives the canary to whoever asks for anything."""
+
+    def do_GET(self) -> None:
+        found: Canary = self.server.canary  # type: ignore[attr-defined]
+        found.calls.append(self.path)
+        content = found.path.read_bytes()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Says nothing."""
+
+
+def heard(path: Path | str, *options: str) -> bool:
+    """Whether what ffmpeg makes of a file, with no guards but `options`, has the canary's tone in it."""
+    command = [
+        binary(),
+        "-v",
+        "error",
+        "-nostdin",
+        *options,
+        "-i",
+        path,
+        "-vn",
+        "-ac",
+        "1",
+        "-ar",
+        str(RATE),
+        "-f",
+        "f32le",
+        "-",
+    ]
+    ended = subprocess.run(command, capture_output=True, timeout=60, cwd=Path(path).parent)
+    return sings(np.frombuffer(ended.stdout[: len(ended.stdout) // 4 * 4], dtype="<f4"))
+
+
+def sings(samples: "np.ndarray[Any, np.dtype[np.float32]]") -> bool:
+    """Whether in any quarter of a second a hundredth of the sound's power is the tone."""
+    length = RATE // 4
+    for begin in range(0, len(samples) - length + 1, length):
+        power = np.abs(np.fft.rfft(samples[begin : begin + length] * np.hanning(length))) ** 2
+        place = TONE * length // RATE
+        if power.sum() > 0 and power[place - 2 : place + 3].sum() > power.sum() / 100:
+            return True
+    return False

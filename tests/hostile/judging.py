@@ -1,0 +1,49 @@
+"""What has to hold of every job, however hostile its recording."""
+
+import re
+from fractions import Fraction
+
+import av
+
+from pipeline.work import Artifact
+from tests.hostile.chain import Verdict
+from tests.hostile.workplace import Workplace
+
+SECONDS = 60
+"""Of wall clock that the longest of the corpus may take, on a machine that has other things to do."""
+
+MEMORY = 200 * 2**20
+"""Bytes that a converter may ever have, with all that it imports."""
+
+CHILD_MEMORY = 2**30
+"""Bytes that any of its children may ever have."""
+
+_SENTENCE = re.compile(r"[A-Z][^\n/\\<>{}]{10,400}[.)]")
+_INTERNAL = re.compile(r"ffmpeg|libav|Traceback|Error|errno|0x[0-9a-f]|\w+\(|/tmp|None|nan")
+
+
+def harmless(place: Workplace, verdict: Verdict) -> None:
+    """Raises AssertionError unless the job ended with a reason or with sound, and nothing else is left of it."""
+    assert verdict.escaped is None, verdict.escaped
+    assert verdict.retry is None, verdict.retry
+    assert verdict.before == verdict.after
+    assert verdict.seconds < SECONDS
+    assert verdict.peak < MEMORY
+    assert verdict.child_peak < CHILD_MEMORY
+    if verdict.reason is None:
+        assert verdict.of("audio")
+        for audio in verdict.of("audio"):
+            whole(place, audio)
+    else:
+        assert _SENTENCE.fullmatch(verdict.reason), verdict.reason
+        assert not _INTERNAL.search(verdict.reason), verdict.reason
+
+
+def whole(place: Workplace, audio: Artifact) -> float:
+    """The seconds of a sound file, which has to decode to the end, and to be as long as its facts say."""
+    with av.open(place.path(audio)) as container:
+        stream = container.streams.audio[0]
+        samples = sum(frame.samples for frame in container.decode(stream))
+        seconds = float(Fraction(samples, stream.rate or 1))
+    assert abs(seconds - audio.facts["seconds"]) < 0.2 + seconds / 1000, audio
+    return seconds
