@@ -10,6 +10,8 @@ from pipeline.options import Options
 _OF_THE_RESULT = ("measure", "encode", "join", "draw")
 """Stages that work on as much as the result is to have, which may be less than the recording."""
 
+_BESIDE_ENCODE = ("measure", "join")
+
 
 @dataclass(frozen=True)
 class StageView:
@@ -35,8 +37,10 @@ def stages(row: JobRow) -> list[StageView]:
 
 
 def percent(found: Sequence[StageView]) -> int:
-    """Of all stages, by their weights."""
+    """Of all stages, by their weights. What may or may not come beside `encode` counts as part of it until it does."""
     weights = {stage.name: flow.STAGES[stage.name].weight for stage in found}
+    if "encode" in weights:
+        weights["encode"] += sum(flow.STAGES[kind].weight for kind in _BESIDE_ENCODE if kind not in weights)
     return sum(stage.percent * weights[stage.name] for stage in found) // max(1, sum(weights.values()))
 
 

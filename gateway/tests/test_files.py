@@ -47,13 +47,14 @@ def test_options_are_in_the_query(world: World) -> None:
     assert job["options"]["formats"] == ["txt", "srt"]
     assert job["options"]["tags"] == ["a", "b", "c"]
     assert job["options"]["notify"] == []
-    assert [stage["name"] for stage in job["stages"]] == ["extract", "encode", "transcribe"]
+    assert [stage["name"] for stage in job["stages"]] == ["extract", "encode", "draw", "transcribe"]
 
 
 def test_a_recording_that_is_not_to_be_transcribed_has_no_such_stage(world: World) -> None:
     assert [stage["name"] for stage in put(world, query="?transcribe=no").json["stages"]] == [
         "extract",
         "encode",
+        "draw",
         "deliver",
     ]
 

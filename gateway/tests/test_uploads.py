@@ -38,7 +38,7 @@ def test_an_upload_becomes_a_job_that_waits_for_its_first_worker(world: World) -
         "fid": artifact["fid"],
         "href": f"/v1/jobs/{job['id']}/artifacts/talk.mp4",
     }
-    assert [stage["name"] for stage in job["stages"]] == ["extract", "encode", "transcribe", "deliver"]
+    assert [stage["name"] for stage in job["stages"]] == ["extract", "encode", "draw", "transcribe", "deliver"]
     assert world.get(answer.headers["Location"]).json == job
 
 

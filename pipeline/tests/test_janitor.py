@@ -58,10 +58,10 @@ def test_one_round_does_everything_and_says_so(catalog: Engine, store: Directory
     an_upload(catalog, "late", days=-1)
     an_upload(catalog, "in-time", days=1)
     done = clean(catalog, store, settings(keep_original_days=30, keep_result_days=90, **AT_ONCE))
-    assert str(done) == "1 jobs, 1 originals, 1 uploads, 0 links, 0 notes, 7 blobs"
+    assert str(done) == "1 jobs, 1 originals, 1 uploads, 0 links, 0 notes, 9 blobs"
     assert [job.id for job in Jobs(catalog).list(OWNER)[0]] == [lately.id]
     assert stored_blobs(store) == named_blobs(catalog) | {"in-time"}
-    assert len(named_blobs(catalog)) == 1
+    assert len(named_blobs(catalog)) == 3
 
 
 def test_notes_are_kept_as_long_as_somebody_asks_for_them(

@@ -18,7 +18,9 @@ from pipeline.reuse import adopt
 from pipeline.tasks import Tasks
 from pipeline.tests.makers import (
     ADDRESS,
+    LOUDNESS,
     OWNER,
+    SOUND,
     a_recording,
     end_days_ago,
     named_blobs,
@@ -39,6 +41,11 @@ def remove(catalog: Engine, store: DirectoryBlobs) -> Callable[[], int]:
 
 def names(job: Job) -> list[str]:
     return [found.name for found in job.artifacts]
+
+
+def drawn(title: str, *extensions: str) -> list[str]:
+    """Names of a job's files, a waveform among them."""
+    return sorted(f"{title}.{end}" for end in (*extensions, "waveform.json", "waveform.png"))
 
 
 def blob_of(job: Job) -> str:
@@ -68,16 +75,50 @@ def test_the_same_bytes_with_the_same_options_are_done_at_once(
     second = a_recording(catalog, store, title="Vortrag 😀.mov", formats="srt,txt", tags="other", notify=ADDRESS)
     assert (second.state, second.percent, second.reused, second.seconds) == ("done", 100, True, 90)
     assert second.finished_at is not None
-    assert names(second) == ["Vortrag 😀.mov", "Vortrag 😀.mp3", "Vortrag 😀.srt", "Vortrag 😀.txt"]
+    assert names(second) == drawn("Vortrag 😀", "mov", "mp3", "srt", "txt")
     assert not first.reused
     assert [message.kind for message in Tasks(catalog).unpublished(0)] == ["deliver"]
     assert remove() == 1
     assert stored_blobs(store) == before == named_blobs(catalog)
 
 
+def test_a_transcript_and_a_waveform_keep_their_names_apart(catalog: Engine, store: DirectoryBlobs) -> None:
+    first = work_through(catalog, store, a_recording(catalog, store, formats="json"))
+    second = a_recording(catalog, store, title="again.mp4", formats="json")
+    assert second.reused
+    assert names(second) == drawn("again", "json", "mp3", "mp4")
+    blobs = {found.name.removeprefix("talk"): found.blob for found in first.artifacts}
+    assert {found.name.removeprefix("again"): found.blob for found in second.artifacts} == blobs
+
+
+def test_what_is_known_of_files_is_shared_with_them(catalog: Engine, store: DirectoryBlobs) -> None:
+    work_through(catalog, store, a_recording(catalog, store))
+    second = a_recording(catalog, store)
+    assert [found.facts for found in second.artifacts if found.kind == "audio"] == [SOUND | LOUDNESS]
+
+
+def test_what_was_on_its_way_between_tasks_is_not_shared(catalog: Engine, store: DirectoryBlobs) -> None:
+    work_through(catalog, store, a_recording(catalog, store))
+    second = a_recording(catalog, store)
+    with transaction(catalog) as session:
+        kinds = {made.kind for made in session.get_one(JobRow, second.id).artifacts}
+    assert kinds == {"original", "audio", "waveform", "transcript"}
+
+
+@pytest.mark.parametrize(
+    "asked", [{"bitrate": 96}, {"preset": "voice"}, {"audio": "opus"}, {"end": 60}, {"artist": "Ada"}]
+)
+def test_another_sound_is_made_anew(catalog: Engine, store: DirectoryBlobs, asked: dict[str, object]) -> None:
+    work_through(catalog, store, a_recording(catalog, store))
+    assert not a_recording(catalog, store, **asked).reused
+
+
 def test_results_get_free_names(catalog: Engine, store: DirectoryBlobs) -> None:
     work_through(catalog, store, a_recording(catalog, store, transcribe=False))
-    assert names(a_recording(catalog, store, title="again.mp3", transcribe=False)) == ["again (1).mp3", "again.mp3"]
+    assert names(a_recording(catalog, store, title="again.mp3", transcribe=False)) == [
+        "again (1).mp3",
+        *drawn("again", "mp3"),
+    ]
 
 
 def test_with_other_options_the_bytes_are_stored_once_and_worked_on_anew(
@@ -88,7 +129,7 @@ def test_with_other_options_the_bytes_are_stored_once_and_worked_on_anew(
     assert (second.state, second.reused, names(second)) == ("queued", False, ["talk.mp4"])
     assert remove() == 1
     assert blob_of(second) == blob_of(first)
-    assert names(work_through(catalog, store, second)) == ["talk.mp3", "talk.mp4", "talk.srt"]
+    assert names(work_through(catalog, store, second)) == drawn("talk", "mp3", "mp4", "srt")
 
 
 def test_a_twin_that_is_in_work_gives_its_bytes_only(
@@ -152,7 +193,7 @@ def test_what_was_fetched_is_done_at_once_too(
     work_through(catalog, store, a_recording(catalog, store, transcribe=False))
     before = Accounts(catalog).use(OWNER).day_bytes
     job = fetched(catalog, store, b"a talk", transcribe=False)
-    assert (job.state, job.reused, names(job)) == ("done", True, ["fetched.mp3", "fetched.mp4"])
+    assert (job.state, job.reused, names(job)) == ("done", True, drawn("fetched", "mp3", "mp4"))
     assert Accounts(catalog).use(OWNER).day_bytes == before + len(b"a talk")
     assert remove() == 1
     assert stored_blobs(store) == named_blobs(catalog)
@@ -166,7 +207,7 @@ def test_what_was_fetched_with_other_options_is_stored_once(
     job = fetched(catalog, store, b"a talk", transcribe=False)
     assert (job.state, job.reused, blob_of(job)) == ("running", False, blob_of(first))
     assert remove() == 1
-    assert names(work_through(catalog, store, job)) == ["fetched.mp3", "fetched.mp4"]
+    assert names(work_through(catalog, store, job)) == drawn("fetched", "mp3", "mp4")
 
 
 def test_a_twin_that_lost_its_original_still_gives_its_results(
@@ -178,7 +219,7 @@ def test_a_twin_that_lost_its_original_still_gives_its_results(
     assert remove_originals(catalog, Limits(keep_original_days=30)) == 1
     remove()
     second = a_recording(catalog, store, transcribe=False)
-    assert (second.reused, names(second)) == (True, ["talk.mp3", "talk.mp4"])
+    assert (second.reused, names(second)) == (True, drawn("talk", "mp3", "mp4"))
     assert remove() == 0
     third = a_recording(catalog, store, transcribe=False)
     assert (third.reused, blob_of(third)) == (True, blob_of(second))
