@@ -24,8 +24,6 @@ _SPECIAL = re.compile(r"([=;#\\])")
 _MOST_IN_CONTENTS = 255
 """Chapters of an MP3: the table of contents counts them in one byte (ID3v2 Chapter Frame Addendum 1.0, section 3.2)."""
 _ID3_HEADER = 10
-_ONE_FRAME = 0.01
-"""Seconds: of several pictures in a file, as phones write them, the first."""
 _SLOWEST_COPYING = 4 * 2**20
 """Bytes a second; what is slower is stuck."""
 _CHAPTERS_AS_COMMENTS: tuple[AudioFormat, ...] = ("flac", "ogg")
@@ -172,7 +170,7 @@ def _own(name: str, form: str, **options: Any) -> Any:
 
 def _cover(picture: Picture) -> Any:
     """Its size is told, so that nothing has to be decoded to find it out."""
-    return _own("cover", f"{picture.form}_pipe", video_size=f"{picture.width}x{picture.height}", t=_ONE_FRAME)["v"]
+    return _own("cover", f"{picture.form}_pipe", video_size=(picture.width, picture.height))["v"]
 
 
 def _metadata(tags: Tags, picture: Picture | None, form: AudioFormat) -> str:

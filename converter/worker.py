@@ -5,6 +5,7 @@ from functools import partial
 
 from sqlalchemy import Engine
 
+from converter.draw import draw
 from converter.encode import encode
 from converter.extract import extract
 from converter.join import join
@@ -22,4 +23,5 @@ def handlers(settings: Settings, _catalog: Engine) -> Mapping[str, Handler]:
         ),
         "encode": partial(encode, bitrate_kbit=kbit),
         "join": partial(join, bitrate_kbit=kbit),
+        "draw": draw,
     }

@@ -1,3 +1,4 @@
+import base64
 import hashlib
 import struct
 import subprocess
@@ -104,7 +105,14 @@ def picture(kind: str, size: str = "64x48") -> bytes:
 
 
 def whole(desk: Desk, **changes: Any) -> Tags:
-    known = {"title": SHOWN, "artist": "Ž", "date": "2026-11-21", "chapters": CHAPTERS, "seconds": 1.7, "cover": None}
+    known: dict[str, Any] = {
+        "title": SHOWN,
+        "artist": "Ž",
+        "date": "2026-11-21",
+        "chapters": CHAPTERS,
+        "seconds": 1.7,
+        "cover": None,
+    }
     return Tags(**(known | changes))
 
 
@@ -115,7 +123,8 @@ def read(path: Path) -> tuple[dict[str, str], list[tuple[float, str]], list[byte
             key.lower(): value.rstrip() for key, value in (file.metadata or file.streams.audio[0].metadata).items()
         }
         chapters = [
-            (float(c["start"] * c["time_base"]), c["metadata"].get("title", "").rstrip()) for c in file.chapters()
+            (float(c["start"] * (c["time_base"] or 1)), c["metadata"].get("title", "").rstrip())
+            for c in file.chapters()
         ]
         pictures = [bytes(packet) for packet in file.demux() if packet.size and packet.stream.type == "video"]
         return metadata, chapters, pictures
@@ -265,6 +274,22 @@ def test_a_picture_says_how_large_it_is() -> None:
         assert found is not None
         assert (found.width, found.height, found.depth) == (320, 200, 24)
     assert Picture.of(b"<html>") is None
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png"])
+def test_a_flac_says_how_large_its_cover_is(desk: Desk, kind: str) -> None:
+    desk.encoded("flac")
+    data = desk.finish("flac", whole(desk, cover=desk.cover(picture(kind, "320x200")))).read_bytes()
+    described = data[data.index(b"image/") :][len("image/jpeg" if kind == "jpg" else "image/png") :]
+    length = int.from_bytes(described[:4])
+    assert struct.unpack(">II", described[4 + length : 12 + length]) == (320, 200)
+
+
+def test_the_picture_of_an_opus_file_is_a_block_of_flac(desk: Desk) -> None:
+    found = Picture.of(picture("png", "320x200"))
+    assert found is not None
+    block = base64.b64decode(found.block)
+    assert block == struct.pack(">II9sIIIIII", 3, 9, b"image/png", 0, 320, 200, 24, 0, len(found.data)) + found.data
 
 
 def test_an_mp3_has_the_frames_that_players_expect(desk: Desk) -> None:
