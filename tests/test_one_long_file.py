@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 import imageio_ffmpeg
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, update
 
 from dev.waiting import eventually
+from pipeline.catalog import ArtifactRow, TaskRow
 from pipeline.database import connect
+from pipeline.tasks import MAX_LAPSES
 from tests.client import Client, artifact, names
 from tests.embedded import Embedded
 from tests.installation import Installation
@@ -104,11 +106,10 @@ def kill(installation: Installation, worker: str | None) -> None:
 
 
 def parts(catalog: Engine, job: str) -> Sequence[Part]:
-    asked = (
-        "SELECT part, state, attempt, percent, worker FROM tasks WHERE job_id = :job AND kind = 'encode' ORDER BY part"
-    )
+    columns = TaskRow.part, TaskRow.state, TaskRow.attempt, TaskRow.percent, TaskRow.worker
+    asked = select(*columns).where(TaskRow.job_id == job, TaskRow.kind == "encode").order_by(TaskRow.part)
     with catalog.connect() as connection:
-        return [Part(*row) for row in connection.execute(text(asked), {"job": job})]
+        return [Part(*row) for row in connection.execute(asked)]
 
 
 def in_the_middle(catalog: Engine, job: str) -> Part | None:
@@ -123,7 +124,7 @@ def attempts(catalog: Engine, job: str) -> list[int]:
 def blobs(catalog: Engine, job: str) -> set[str]:
     """All that the catalog names of a job."""
     with catalog.connect() as connection:
-        return set(connection.scalars(text("SELECT blob FROM artifacts WHERE job_id = :job"), {"job": job}))
+        return set(connection.scalars(select(ArtifactRow.blob).where(ArtifactRow.job_id == job)))
 
 
 def decoded(path: Path) -> int:
@@ -227,9 +228,9 @@ def test_what_failed_is_made_again_and_nothing_else(
 
 def has_killed_before(catalog: Engine, job: str, part: int) -> None:
     """As if this part had ended its worker as often as one may."""
-    change = "UPDATE tasks SET lapses = 3 WHERE job_id = :job AND kind = 'encode' AND part = :part"
+    mine = TaskRow.job_id == job, TaskRow.kind == "encode", TaskRow.part == part
     with catalog.begin() as connection:
-        connection.execute(text(change), {"job": job, "part": part})
+        connection.execute(update(TaskRow).where(*mine).values(lapses=MAX_LAPSES))
 
 
 def test_the_embedded_suite_splits_and_joins_and_tells_how_fast(tmp_path: Path, recording: Path) -> None:
