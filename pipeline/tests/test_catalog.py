@@ -115,7 +115,7 @@ def test_nothing_is_lost_on_the_way_from_the_first_revision(url: str) -> None:
 
 
 @pytest.mark.servers
-@pytest.mark.parametrize("step", range(2, 44, 3))
+@pytest.mark.parametrize("step", range(2, 47, 3))
 def test_a_migration_that_was_ended_midway_goes_on(new_database: Callable[[], str], step: int) -> None:
     """MySQL commits every change of a table by itself."""
     engine = at_first_revision(new_database())
