@@ -235,3 +235,8 @@ def test_a_day_at_48_khz_has_wider_pixels() -> None:
     waveform = Waveform.read(io.BytesIO(np.arange(-100, 50000, dtype=np.int16).tobytes()), 48000, 86400)
     assert waveform.samples_per_pixel == 41473
     assert len(waveform.least) == 2
+
+
+def test_the_last_pixel_is_of_what_there_is() -> None:
+    waveform = Waveform.read(io.BytesIO(np.full(100, 5 * 256, np.int16).tobytes()), 8000, 0.0125)
+    assert (waveform.least.tolist(), waveform.greatest.tolist()) == ([5, 5], [5, 5])
