@@ -24,7 +24,7 @@ RATE = 8000
 
 @dataclass(frozen=True)
 class Canary:
-    """Files named by `names`, all the same, in `folder`."""
+    """It lies in `folder`, and is given out at `url`; `calls` are the paths that somebody asked for there."""
 
     folder: Path
     url: str
@@ -40,6 +40,16 @@ class Canary:
         words = ("-metadata", f"service_name={self.secret.decode()}")
         ffmpeg(*sine(2, TONE), "-c:a", "mp2", *words, "-f", "mpegts", self.path)
         self.path.write_bytes(self.path.read_bytes() + self.secret)
+
+    def shows(self, file: Path, *options: str) -> bool:
+        """Whether an ffmpeg with no guards but `options` finds the canary when it reads `file`: its secret or its tone."""
+        command = [binary(), "-v", "error", "-nostdin", *options, "-i", file, "-vn", "-ac", "1", "-ar", str(RATE)]
+        pcm = _said([*command, "-f", "f32le", "-"], file.parent)
+        copy = _said(
+            [binary(), "-v", "error", "-nostdin", *options, "-i", file, "-c", "copy", "-f", "matroska", "-"],
+            file.parent,
+        )
+        return self.secret in copy or sings(np.frombuffer(pcm[: len(pcm) // 4 * 4], dtype="<f4"))
 
 
 @contextmanager
@@ -75,27 +85,8 @@ class _Server(BaseHTTPRequestHandler):
         """Says nothing."""
 
 
-def heard(path: Path | str, *options: str) -> bool:
-    """Whether what ffmpeg makes of a file, with no guards but `options`, has the canary's tone in it."""
-    command = [
-        binary(),
-        "-v",
-        "error",
-        "-nostdin",
-        *options,
-        "-i",
-        path,
-        "-vn",
-        "-ac",
-        "1",
-        "-ar",
-        str(RATE),
-        "-f",
-        "f32le",
-        "-",
-    ]
-    ended = subprocess.run(command, capture_output=True, timeout=60, cwd=Path(path).parent)
-    return sings(np.frombuffer(ended.stdout[: len(ended.stdout) // 4 * 4], dtype="<f4"))
+def _said(command: list[str | Path], folder: Path) -> bytes:
+    return subprocess.run(command, capture_output=True, timeout=60, cwd=folder).stdout
 
 
 def sings(samples: "np.ndarray[Any, np.dtype[np.float32]]") -> bool:

@@ -15,6 +15,9 @@ from tests.hostile.odd import frame, id3
 OPEN = ("-protocol_whitelist", "file,http,tcp,concat,subfile,data,udp,rtp,crypto", "-f")
 
 
+_DREFS = ("-enable_drefs", "1", "-use_absolute_path", "1", *OPEN, "mov")
+
+
 @dataclass(frozen=True)
 class Reference(Hostile):
     """`follow`: options with which ffmpeg does look there; none where it cannot be made to."""
@@ -68,21 +71,16 @@ def _dash(place: str) -> str:
 def _movies(where: str, place: str) -> Iterator[Reference]:
     """Movies whose sound is said to lie elsewhere (QuickTime File Format, "Data reference atoms"): they have none."""
     movie = made(*sine(2), "-c:a", "pcm_s16le", kind="mov")
-    for kind, entry in (("url ", place.encode() + b"\0"), ("alis", _alias(place))):
-        lies = struct.pack(">I4sI", 12 + len(entry), kind.encode(), 0) + entry
-        elsewhere = boxes.replaced(movie, b"dref", 1, tail=lies)
-        open_movie = (
-            ("-enable_drefs", "1", "-use_absolute_path", "1", *OPEN, "mov")
-            if kind == "alis" and where == "path"
-            else ()
-        )
+    for kind, entry in ((b"url ", place.encode() + b"\0"), (b"alis", _alias(place))):
+        there = boxes.replaced(movie, b"dref", 1, tail=struct.pack(">I4sI", 12 + len(entry), kind, 0) + entry)
+        follow = _DREFS if kind == b"alis" and where != "address" else ()
         yield Reference(
-            f"a movie whose sound is a {kind.strip()} of a {where}",
-            partial(_write, elsewhere),
+            f"a movie whose sound is an {kind.decode()} of a {where}",
+            partial(_write, there),
             "",
             2,
             True,
-            follow=open_movie,
+            follow=follow,
         )
     target = struct.pack(">I4sI", 0, b"url ", len(place) + 1) + place.encode() + b"\0"
     elsewhere = boxes.box(b"moov", boxes.box(b"rmra", boxes.box(b"rmda", boxes.box(b"rdrf", target))))
@@ -94,20 +92,18 @@ def _write(content: bytes, path: Path) -> None:
 
 
 def _alias(place: str) -> bytes:
-    """A Mac alias, version 2, of which ffmpeg reads volume, name and path (mov.c, mov_read_dref)."""
-    name = Path(place).name.encode()[:63]
-    fixed = bytes(4) + struct.pack(">HH", 150, 2) + bytes(2) + b"\0" * 28 + bytes(12)
-    head = (
-        fixed + struct.pack(">B", len(name)) + name.ljust(63, b"\0") + bytes(16) + struct.pack(">hh", 0, 0) + bytes(16)
-    )
+    """A Mac alias, of which ffmpeg reads name, levels and path (mov.c, mov_read_dref)."""
+    name, levels = Path(place).name.encode()[:63], 0 if place.startswith("/") else 1
+    head = bytes(10 + 28 + 12) + bytes([len(name)]) + name.ljust(63, b"\0") + bytes(16)
     path = place.encode() + b"\0" * (len(place) % 2)
-    return head + struct.pack(">hH", 18, len(place)) + path + struct.pack(">hH", -1, 0)
+    fields = struct.pack(">hh", levels, levels) + bytes(16) + struct.pack(">hH", 2, len(place)) + path
+    return head + fields + struct.pack(">hH", -1, 0)
 
 
 def _scripts(canary: Canary) -> Iterator[Reference]:
     port = canary.url.rpartition(":")[2].partition("/")[0]
     yield _refused("SDP", f"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=audio {port} RTP/AVP 14\n")
-    yield _refused("a graph of filters", f"amovie={canary.path}", *OPEN[:-1])
+    yield _refused("a graph of filters", f"amovie={canary.path}")
     yield _refused("RTSP in a text", f"RTSPtext\nrtsp://127.0.0.1:{port}/x\n")
     for name in _names(canary):
         yield _refused(f"only {name[:12]}", name)

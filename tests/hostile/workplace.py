@@ -46,6 +46,11 @@ class Workplace:
         """All blobs but the originals, finished or not."""
         return (path for path in self.blobs.iterdir() if not path.name.endswith("-original"))
 
+    def remove(self, verdict: Verdict) -> None:
+        """Removes the blobs of a job."""
+        for artifact in verdict.artifacts:
+            self.path(artifact).unlink()
+
     def clear(self) -> None:
         """Removes all blobs."""
         for path in self.blobs.iterdir():
