@@ -105,9 +105,7 @@ def _through(samples: BinaryIO, read: Callable[[BinaryIO], Read]) -> Read:
 def _paint(waveform: Waveform, folder: Path, progress: Progress) -> None:
     (folder / "picture").write_bytes(waveform.picture())
     guards = GUARDS | {"format_whitelist": "rawvideo", "codec_whitelist": "rawvideo"}
-    picture = ffmpeg.input(
-        "file:picture", format="rawvideo", pixel_format="rgba", video_size=(WIDTH, HEIGHT), **guards
-    )
+    picture = ffmpeg.input("file:picture", format="rawvideo", pixel_format="rgba", video_size=(WIDTH, HEIGHT), **guards)
     run(
         ffmpeg.output(picture, "file:waveform.png", format="image2", vcodec="png", update=1),
         folder=folder,
