@@ -96,15 +96,16 @@ def shaped(stream: Any, profile: Profile, track: Track, measured: Measured | Non
     `stream` is that of `pipeline.ffmpeg.sound`; an ffmpeg-python stream comes back.
     """
     stream = _mixed(_trimmed(stream, profile), profile, track)
-    stream = _paced(_cleaned(stream, profile), profile)
+    stream = _paced(_cleaned(stream, profile, track), profile)
     stream = _faded(stream, profile, length(profile, track, measured))
     return _levelled(stream, profile, track, measured) if measured else stream
 
 
 def fitted(stream: Any, form: AudioFormat, profile: Profile, track: Track) -> Any:
-    """The shaped sound with the sample rate and sample format of a file of `form`."""
-    rate = outputs.sample_rate(form, profile, track)
-    stream = stream.filter("aresample", rate)
+    """The shaped sound with the sample rate and sample format of a file of `form`, and as loud as its encoder needs it."""
+    stream = stream.filter("aresample", outputs.sample_rate(form, profile, track))
+    if profile.loudness != "off" and (softened := outputs.softened(form, profile, track)):
+        stream = stream.filter("volume", f"{softened:.2f}dB", precision="float")
     if outputs.FORMS[form].lossy:
         return stream
     return stream.filter("aformat", sample_fmts="s32" if outputs.bits(track) > 16 else "s16")
@@ -113,7 +114,7 @@ def fitted(stream: Any, form: AudioFormat, profile: Profile, track: Track) -> An
 def _trimmed(stream: Any, profile: Profile) -> Any:
     if not profile.start and profile.end is None:
         return stream
-    bounds = {"start": profile.start, **({} if profile.end is None else {"end": profile.end})}
+    bounds = {"start": _time(profile.start), **({} if profile.end is None else {"end": _time(profile.end)})}
     return stream.filter("atrim", **bounds).filter("asetpts", "PTS-STARTPTS")
 
 
@@ -133,14 +134,22 @@ def _rate(profile: Profile, track: Track) -> int:
     return min(track.sample_rate, max(outputs.sample_rate(form, profile, track) for form in profile.audio))
 
 
-def _cleaned(stream: Any, profile: Profile) -> Any:
+def _cleaned(stream: Any, profile: Profile, track: Track) -> Any:
     if profile.denoise or profile.speech:
         stream = stream.filter("aformat", sample_fmts="fltp")
     if profile.denoise:
-        stream = stream.filter("afftdn", noise_reduction=12, track_noise=1)
+        stream = _denoised(stream, _rate(profile, track))
     for name, options in _SPEECH if profile.speech else ():
         stream = stream.filter(name, **options)
     return stream
+
+
+def _denoised(stream: Any, rate: int) -> Any:
+    """afftdn gives its sound late, and keeps the last of it; its `track_noise` would take less noise away."""
+    late = 2 * (rate // 80)
+    stream = stream.filter("aresample", rate).filter("apad", pad_len=late)
+    stream = stream.filter("afftdn", noise_reduction=12, noise_floor=-40)
+    return stream.filter("atrim", start_sample=late).filter("asetpts", "PTS-STARTPTS")
 
 
 def _paced(stream: Any, profile: Profile) -> Any:
@@ -148,10 +157,10 @@ def _paced(stream: Any, profile: Profile) -> Any:
         stream = stream.filter(
             "silenceremove",
             start_periods=1,
-            start_silence=profile.silence,
+            start_silence=_time(profile.silence),
             start_threshold=_PAUSE,
             stop_periods=-1,
-            stop_duration=profile.silence - _WINDOW,
+            stop_duration=_time(profile.silence - _WINDOW),
             stop_threshold=_PAUSE,
             window=_WINDOW,
         )
@@ -165,10 +174,12 @@ def _paced(stream: Any, profile: Profile) -> Any:
 
 def _faded(stream: Any, profile: Profile, seconds: float | None) -> Any:
     if profile.fade_in:
-        stream = stream.filter("afade", type="in", duration=profile.fade_in)
+        stream = stream.filter("afade", type="in", duration=_time(profile.fade_in))
     if profile.fade_out and seconds is not None:
         begins = max(0.0, seconds - profile.fade_out)
-        stream = stream.filter("afade", type="out", start_time=begins, duration=min(profile.fade_out, seconds))
+        stream = stream.filter(
+            "afade", type="out", start_time=_time(begins), duration=_time(min(profile.fade_out, seconds))
+        )
     return stream
 
 
@@ -181,3 +192,8 @@ def _levelled(stream: Any, profile: Profile, track: Track, measured: Measured) -
     return stream.filter("aresample", rate * max(1, min(4, _OVERSAMPLED // rate))).filter(
         "alimiter", limit=f"{ceiling(profile):.2f}dB", level="false", latency=1
     )
+
+
+def _time(seconds: float) -> str:
+    """As ffmpeg reads times, which is without exponents."""
+    return f"{seconds:.6f}"

@@ -4,6 +4,7 @@ Nothing is left to a guess of ffmpeg: who encodes a part has to know what the ot
 """
 
 from collections.abc import Sequence
+from math import log10
 from typing import Any, Final, NamedTuple
 
 from pipeline.audio import AudioFormat, Profile
@@ -20,6 +21,9 @@ _MP3_KBIT: Final = {
     2.5: (8, 16, 24, 32, 40, 48, 56, 64),
 }
 """Bit rates of layer III by version: ISO/IEC 11172-3 and 13818-3, 2.4.2.3; MPEG-2.5 as far as LAME goes."""
+
+_LAME_SCALE: Final = {160: 0.95, 192: 0.97, 224: 0.98}
+"""By kbit/s up to which LAME makes what it encodes at a constant or average bit rate softer (`abr_switch_map` in presets.c)."""
 
 _WITHOUT_LOSS: Final = ("pcm_", "flac", "alac", "wavpack", "tta", "ape", "truehd", "mlp", "wmalossless")
 """Codecs, by the beginnings of their names, whose samples are as they were recorded."""
@@ -102,6 +106,14 @@ def _mp3_kbit(profile: Profile, rate: int) -> int:
     if profile.mode == "abr":
         return min(max(profile.bitrate, having[0]), having[-1])
     return min(having, key=lambda kbit: abs(kbit - profile.bitrate))
+
+
+def softened(form: AudioFormat, profile: Profile, track: Track) -> float:
+    """dB by which the encoder makes the sound softer."""
+    aim = kbit(form, profile, track)
+    if form != "mp3" or aim is None:
+        return 0.0
+    return -20 * log10(next((scale for most, scale in _LAME_SCALE.items() if aim <= most), 1.0))
 
 
 def arguments(form: AudioFormat, profile: Profile, track: Track) -> dict[str, Any]:
