@@ -2,14 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from pathlib import Path
 
 import pytest
 
-from tests.hostile import bombs, broken, odd, polyglots, references
-from tests.hostile.canary import Canary, canary, heard
-from tests.hostile.chain import Verdict
-from tests.hostile.judging import harmless
+from tests.hostile import bombs, broken, odd
+from tests.hostile.judging import as_expected, harmless
 from tests.hostile.making import Hostile
 from tests.hostile.workplace import Workplace, workplace
 
@@ -22,15 +19,9 @@ def named(corpus: Iterable[Hostile]) -> Iterator[object]:
 
 
 @pytest.fixture(scope="module")
-def bird(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Canary]:
-    with canary(tmp_path_factory.mktemp("canary")) as hatched:
-        yield hatched
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, bird: Canary) -> Iterator[Workplace]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workplace]:
     """One converter for all files, so that what any of them leaves is seen."""
-    with workplace(tmp_path_factory.mktemp("workplace"), beside=bird.path) as opened:
+    with workplace(tmp_path_factory.mktemp("workplace")) as opened:
         yield opened
 
 
@@ -38,18 +29,6 @@ def place(tmp_path_factory: pytest.TempPathFactory, bird: Canary) -> Iterator[Wo
 def _tidy(place: Workplace) -> Iterator[None]:
     yield
     place.clear()
-
-
-def as_expected(hostile: Hostile, verdict: Verdict) -> None:
-    """Refused for the reason it has, or taken at the length it has."""
-    if verdict.reason is not None:
-        assert hostile.either or hostile.seconds is None, verdict.reason
-        assert hostile.reason in verdict.reason
-        return
-    assert hostile.seconds is not None, verdict.artifacts
-    for audio in verdict.of("audio"):
-        assert audio.facts["seconds"] <= hostile.seconds + 0.1
-        assert hostile.either or audio.facts["seconds"] > hostile.seconds - 0.1
 
 
 @pytest.mark.parametrize("hostile", named(chain(broken.corpus(), odd.corpus(), bombs.corpus())))

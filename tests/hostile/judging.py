@@ -7,6 +7,7 @@ import av
 
 from pipeline.work import Artifact
 from tests.hostile.chain import Verdict
+from tests.hostile.making import Hostile
 from tests.hostile.workplace import Workplace
 
 SECONDS = 60
@@ -37,6 +38,18 @@ def harmless(place: Workplace, verdict: Verdict) -> None:
     else:
         assert _SENTENCE.fullmatch(verdict.reason), verdict.reason
         assert not _INTERNAL.search(verdict.reason), verdict.reason
+
+
+def as_expected(hostile: Hostile, verdict: Verdict) -> None:
+    """Raises AssertionError unless it was refused for the reason that it has, or taken at the length that it has."""
+    if verdict.reason is not None:
+        assert hostile.either or hostile.seconds is None, f"{hostile.name}: {verdict.reason}"
+        assert hostile.reason in verdict.reason, f"{hostile.name}: {verdict.reason}"
+        return
+    assert hostile.seconds is not None, hostile.name
+    for audio in verdict.of("audio"):
+        assert audio.facts["seconds"] < hostile.seconds + 0.1, hostile.name
+        assert hostile.either or audio.facts["seconds"] > hostile.seconds - 0.1, hostile.name
 
 
 def whole(place: Workplace, audio: Artifact) -> float:

@@ -48,8 +48,8 @@ class Workplace:
 
     def remove(self, verdict: Verdict) -> None:
         """Removes the blobs of a job."""
-        for artifact in verdict.artifacts:
-            self.path(artifact).unlink()
+        for artifact in verdict.artifacts:  # a track may be the original
+            self.path(artifact).unlink(missing_ok=True)
 
     def clear(self) -> None:
         """Removes all blobs."""
