@@ -97,7 +97,9 @@ class Encoding:
     def _encode(self, forms: Sequence[AudioFormat]) -> list[Any]:
         if not forms:
             return []
-        shaped = filters.shaped(sound("track", self.track.stream), self.profile, self.track, self.measured)
+        shaped = filters.shaped(
+            sound("track", self.track.stream, self.track.begins), self.profile, self.track, self.measured
+        )
         split = shaped.filter_multi_output("asplit", len(forms))
         return [
             ffmpeg.output(

@@ -5,14 +5,24 @@ from contextlib import contextmanager
 from math import ceil
 
 from pipeline.errors import Reject, Retry
-from pipeline.ffmpeg import FFmpegFailed, Kind
+from pipeline.ffmpeg import GUARDS, FFmpegFailed, Kind
+from pipeline.probe import Why
 
-_REASONS: dict[Kind, str] = {
+REASONS: dict[Kind | Why, str] = {
+    "empty": "This file is empty.",
+    "not media": "This file cannot be read as a recording: it is of another kind.",
+    "damaged": "This file cannot be read as a recording: it is damaged.",
+    "no index": "This file cannot be read as a recording: its index (moov) is missing, which is written last. The file is "
+    "cut short, or its recording never ended; copy or save it again.",
+    "streams": f"This recording has more than {GUARDS['max_streams']} tracks; that is more than can be taken.",
+    "playlist": "This file is a playlist: it only points at recordings; upload those.",
+    "time": "Looking into this recording took too long; the file seems to be damaged, or made to do harm.",
     "error": "The sound of this recording cannot be decoded; the file seems to be damaged or copy-protected.",
     "deadline": "The recording took too long to convert.",
     "memory": "This recording takes more memory than any should; the file seems to be damaged, or made to do harm.",
     "output limit": "The sound of this recording is larger than can be converted.",
 }
+"""What a person reads, by what ffmpeg ran into, or why the probe could not read the file."""
 
 
 @contextmanager
@@ -23,12 +33,12 @@ def explained() -> Iterator[None]:
     except FFmpegFailed as failed:
         if failed.kind == "machine":
             raise Retry("ffmpeg was stopped by its machine") from failed
-        raise Reject(_REASONS[failed.kind]) from failed
+        raise Reject(REASONS[failed.kind]) from failed
 
 
 def breaks_off(seconds: float, promised: float | None) -> bool:
     """Codecs pad and trim up to 0.06 s at the ends, and clocks of long recordings drift."""
-    return bool(promised) and seconds < promised - max(0.5, promised / 1000)
+    return promised is not None and seconds < promised - max(0.5, promised / 1000)
 
 
 def check_length(seconds: float, promised: float | None) -> None:

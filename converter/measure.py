@@ -86,7 +86,9 @@ class _Listener:
         """How loud the result is, and how many seconds it lasts."""
         meter = Meter()
         expected = filters.length(self.profile, self.track, measured)
-        shaped = filters.shaped(sound("track", self.track.stream), self.profile, self.track, measured)
+        shaped = filters.shaped(
+            sound("track", self.track.stream, self.track.begins), self.profile, self.track, measured
+        )
         seconds = run(
             ffmpeg.output(meter.on(shaped), "-", format="null"),
             folder=self.folder,

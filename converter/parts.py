@@ -114,7 +114,7 @@ def _output(part: Part, name: str, profile: Profile, track: Track, measured: Mea
         bounds["end_sample"] = part.end * frame_samples(rate)
     # A track that cannot be cut anywhere is decoded from its beginning: that is exact whatever it holds.
     skipped = _skipped(bounds["start_sample"] // rate) if seekable(profile, track) else 0
-    decoded = sound("track", track.stream, **({"ss": skipped} if skipped else {}))
+    decoded = sound("track", track.stream, track.begins, **({"ss": skipped} if skipped else {}))
     cut = {bound: sample - skipped * rate for bound, sample in bounds.items()}
     return ffmpeg.output(
         fitted(shaped(decoded, profile, track, measured), "mp3", profile, track)

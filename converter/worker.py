@@ -15,12 +15,10 @@ from pipeline.work import Handler
 
 
 def handlers(settings: Settings, _catalog: Engine) -> Mapping[str, Handler]:
-    kbit = settings.audio_bitrate
+    kbit, minutes, most = settings.audio_bitrate, settings.part_minutes, settings.most_parts
     return {
-        "extract": extract,
-        "measure": partial(
-            measure, bitrate_kbit=kbit, part_minutes=settings.part_minutes, most_parts=settings.most_parts
-        ),
+        "extract": partial(extract, bitrate_kbit=kbit, part_minutes=minutes, most_parts=most),
+        "measure": partial(measure, bitrate_kbit=kbit, part_minutes=minutes, most_parts=most),
         "encode": partial(encode, bitrate_kbit=kbit),
         "join": partial(join, bitrate_kbit=kbit),
         "draw": draw,

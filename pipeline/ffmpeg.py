@@ -83,11 +83,14 @@ def source(name: str, **options: Any) -> Any:
     return ffmpeg.input(f"file:{name}", **GUARDS, **options)
 
 
-def sound(name: str, stream: int | None = None, **options: Any) -> Any:
-    """The sound of a file, `stream` among all of it or its first, to be decoded; `ss` among `options` counts from the track's zero.
+def sound(name: str, stream: int | None = None, begins: float = 0.0, **options: Any) -> Any:
+    """The sound of a file, `stream` among all of it or its first, to be decoded; `ss` among `options` is a time of its clock.
 
+    The sound begins where the file's own clock shows `begins`, in seconds: transport streams, broadcasts and MP3s begin at any time.
     Silence fills a late start and gaps, so that what is made of it keeps the clock of the recording.
     """
+    if begins:
+        options = {**options, "itsoffset": -begins}
     return source(name, seek_timestamp=1, **options)["a:0" if stream is None else str(stream)].filter(
         "aresample", **{"async": 1, "first_pts": 0}
     )

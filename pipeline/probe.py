@@ -56,10 +56,14 @@ class Sound(BaseModel):
     channels: int = 0
     sample_rate: int = 0
     """Hz."""
+    bits: int | None = None
+    """Of a sample, as the decoder gives it."""
     bit_rate: int | None = None
     """Bits a second, where the file says so."""
     duration: float | None
     """Seconds that the file's header promises; None where it promises nothing."""
+    late: float = 0.0
+    """Seconds of the recording before it begins."""
     default: bool
     """Marked by its maker as the one to play."""
     language: str | None = None
@@ -75,15 +79,6 @@ class Sound(BaseModel):
     """Its data are in another file."""
 
 
-class Picture(BaseModel):
-    """An attached picture, such as a cover."""
-
-    model_config = ConfigDict(frozen=True)
-
-    index: int
-    kind: Literal["jpeg", "png"]
-
-
 class Probe(BaseModel):
     model_config = ConfigDict(frozen=True)
 
@@ -91,11 +86,14 @@ class Probe(BaseModel):
     """libav's name of the demuxer."""
     duration: float | None
     """Seconds of the longest stream; perhaps a guess."""
+    begins: float
+    """Seconds that its clock shows at its beginning."""
     encrypted: bool
     streams: int
     """Of any kind."""
     sound: tuple[Sound, ...]
-    picture: Picture | None = None
+    picture: int | None = None
+    """The place among all streams of an attached picture, such as a cover, if it is JPEG or PNG."""
     tags: dict[str, str] = {}
     """Of `title`, `artist`, `date` those that there are."""
     chapters: tuple[Chapter, ...] = ()

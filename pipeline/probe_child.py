@@ -6,9 +6,11 @@ It imports nothing of the pipeline, so that it starts quickly.
 
 import json
 import re
+import struct
 import sys
 from fractions import Fraction
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import av
@@ -32,6 +34,9 @@ _SHORTEST_RATE = 24000
 _PROTECTED = {"drms", "enca", "aavd"}
 """Codec tags of Apple's, the common (ISO/IEC 23001-7) and Audible's encryption."""
 
+_STREAMED = 0x7FFF0000
+"""Bytes; as large as this or larger is the size in a WAV whose writer did not know it."""
+
 _TAGS = ("title", "artist", "date")
 _LONGEST_TEXT = 300
 _MOST_CHAPTERS = 500
@@ -50,6 +55,7 @@ def describe(container: Any) -> dict[str, Any]:
         "format": container.format.name,
         "duration": seconds,
         "encrypted": encrypted(container),
+        "begins": (container.start_time or 0) / av.time_base,
         "streams": len(container.streams),
         "sound": [sound(stream, form, seconds) for stream in container.streams.audio],
         "picture": picture(container),
@@ -62,6 +68,7 @@ def sound(stream: Any, form: str, seconds: float | None) -> dict[str, Any]:
     return {
         "index": stream.index,
         "duration": promised(stream, seconds) if form in _PROMISING else None,
+        "late": late(stream),
         "default": bool(stream.disposition & Disposition.default),
         "language": text(stream.metadata.get("language")),
         "title": text(stream.metadata.get("title")),
@@ -69,29 +76,47 @@ def sound(stream: Any, form: str, seconds: float | None) -> dict[str, Any]:
     }
 
 
+def late(stream: Any) -> float:
+    """Seconds of the recording before the first sound."""
+    begins = (stream.container.start_time or 0) / av.time_base
+    return max(0.0, float(stream.start_time * stream.time_base) - begins) if stream.start_time else 0.0
+
+
 def coded(stream: Any, codec: Any, form: str) -> dict[str, Any]:
     """What is known only of a codec that libav has."""
     size, steady = index(stream, codec.sample_rate) if form == _INDEXED else (None, False)
+    begins = stream.start_time or stream.container.start_time
     plain = form in _PLAIN and (codec.name == "flac" or codec.name.startswith("pcm_"))
     return {
         "codec": codec.name,
         "channels": codec.channels,
         "sample_rate": codec.sample_rate,
+        "bits": codec.format.bits if codec.format else None,
         "bit_rate": codec.bit_rate or None,
         "bytes": size,
         "steady": steady,
-        "exact": plain or (steady and codec.name in _EXACT and not perhaps_extended(codec)),
+        "exact": not begins and (plain or (steady and codec.name in _EXACT and not perhaps_extended(codec))),
     }
 
 
 def promised(stream: Any, container_seconds: float | None) -> float | None:
     """Seconds of sound that the header promises. A container's length may be that of its pictures, so it counts only without any."""
     if stream.duration:
-        return float(stream.duration * stream.time_base)
+        return float(stream.duration * stream.time_base) * missing(stream.container)
     late = float((stream.start_time or 0) * stream.time_base)
     if container_seconds and (own := clock(stream.metadata.get("DURATION", ""))):
         return min(container_seconds, own) - late
     return container_seconds - late if container_seconds and len(stream.container.streams) == 1 else None
+
+
+def missing(container: Any) -> float:
+    """How many times longer a WAV is by its header than it is: of one that breaks off libav counts what is there."""
+    if container.format.name != "wav":
+        return 1.0
+    with Path(container.name.removeprefix("file:")).open("rb") as file:
+        form, size = struct.unpack("<4sI", file.read(8))
+    told = form == b"RIFF" and size < _STREAMED
+    return max(1.0, (size + 8) / container.size) if told else 1.0
 
 
 def clock(text: str) -> float | None:
@@ -130,14 +155,14 @@ def encrypted(container: Any) -> bool:
     return first is not None and first.has_sidedata("encryption_info")
 
 
-def picture(container: Any) -> dict[str, Any] | None:
+def picture(container: Any) -> int | None:
     """The first attached picture of a kind that players show."""
-    for stream in container.streams.video:
-        if stream.disposition & Disposition.attached_pic and stream.codec_context:
-            name = {"mjpeg": "jpeg", "png": "png"}.get(stream.codec_context.name)
-            if name:
-                return {"index": stream.index, "kind": name}
-    return None
+    return next((stream.index for stream in container.streams.video if shows(stream)), None)
+
+
+def shows(stream: Any) -> bool:
+    codec = stream.codec_context
+    return bool(stream.disposition & Disposition.attached_pic and codec and codec.name in ("mjpeg", "png"))
 
 
 def tags(container: Any) -> dict[str, str]:

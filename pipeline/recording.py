@@ -23,6 +23,8 @@ class Track(BaseModel):
     stream: int
     """Its place among all streams of the file."""
     seconds: float
+    begins: float = 0.0
+    """What the file's clock shows at the beginning, in seconds; see `pipeline.ffmpeg.sound`."""
     codec: str
     """libav's name of the decoder."""
     channels: int

@@ -45,7 +45,7 @@ def transcribe(
 def _shrink(folder: Path, track: Track, progress: Progress) -> float:
     """Makes speech.ogg, 24 kbit/s: an hour is 11 MB, where services stop at 25. Returns its seconds."""
     output = ffmpeg.output(
-        sound("track", track.stream),
+        sound("track", track.stream, track.begins),
         "file:speech.ogg",
         acodec="libopus",
         audio_bitrate=f"{_BYTES_PER_SECOND * 8 // 1000}k",
