@@ -6,7 +6,6 @@ where the bit rate is constant.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from fastcrc import crc16
 
@@ -21,13 +20,6 @@ _METHOD = {True: 1, False: 4}
 """By whether the bit rate is constant."""
 _MOST = 4095
 """Samples of delay or padding that the tag has room for."""
-
-
-class Gap(NamedTuple):
-    """Samples of an MP3 that are no sound, for players to leave out."""
-
-    delay: int
-    padding: int
 
 
 @dataclass(frozen=True)
@@ -60,15 +52,6 @@ def info_frame(contents: Contents) -> bytes:
     tag = _tag(contents, size + contents.bytes, size, padding)
     crc = crc16.arc(front + tag)
     return (front + tag + crc.to_bytes(2, "big")).ljust(size, b"\0")
-
-
-def gap(frame: bytes) -> Gap | None:
-    """What the frame tells, or None if it is one of sound."""
-    at = Format.of(frame).front
-    if frame[at : at + 4] not in (b"Xing", b"Info"):
-        return None
-    both = int.from_bytes(frame[at + 141 : at + 144], "big")
-    return Gap(both >> 12, both & _MOST)
 
 
 def _header(contents: Contents, form: Format) -> bytes:

@@ -3,6 +3,7 @@
 A part begins so many frames early, and ends so many late, that where the parts meet all encoders have come to the same state.
 """
 
+import re
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,7 +13,6 @@ from pydantic import BaseModel, ConfigDict
 from converter import filters, outputs
 from converter.failures import breaks_off, explained
 from converter.filters import Measured, fitted, shaped
-from converter.info import gap
 from converter.keeping import check_room, keep
 from converter.mp3 import Frames, frame_samples
 from pipeline.audio import Profile
@@ -25,6 +25,7 @@ LEAD = 196
 """Frames before a part that its encoder hears, and which are not used; a multiple of every `padding_period`."""
 TRAIL = 16
 """Frames behind it."""
+_SHOWN = re.compile(r"ashowinfo.* pts:(?P<before>\d+) .* nb_samples:(?P<these>\d+)")
 _MARGIN = 10
 """Seconds before those frames from which the track is decoded: for its decoder, and for filters to settle."""
 
@@ -56,7 +57,7 @@ class PartFacts(BaseModel):
     first: int
     """The first frame of the sound that should come from this part."""
     begin: int
-    """The number of the first frame in its file."""
+    """The first one that is in its file."""
     samples: int | None = None
     """Of the whole sound, of each channel; where it ends, the last part knows."""
 
@@ -83,6 +84,7 @@ def encode_part(
     check_room(folder, kept.bytes + most)
     progress(0)
     blobs.fetch(kept.blob, folder / "track")
+    count = _Count()
     with explained():
         seconds = run(
             _output(part, name, profile, track, measured),
@@ -91,10 +93,13 @@ def encode_part(
             deadline=60 + track.seconds,
             progress=progress,
             output_limit=most,
+            log=None if part.next else count.read,
         )
     if breaks_off(begin + seconds, end):
         filters.check(begin + seconds, whole, track)
-    facts = _facts(part, folder / name).model_dump()
+    frames = Frames(folder / name, part.begin)
+    samples = None if part.next else part.begin * frames.form.samples + count.samples
+    facts = PartFacts(first=part.first, begin=part.begin, samples=samples).model_dump()
     made = keep(task, blobs, folder / name, kind="part", name=name, media_type="audio/mpeg", facts=facts)
     following = {key: value for key, value in task.args.items() if key != "part"}
     return Result([made], [NextTask("join", args=following)])
@@ -107,21 +112,20 @@ def _span(part: Part, whole: float, rate: int) -> tuple[float, float]:
 
 
 def _output(part: Part, name: str, profile: Profile, track: Track, measured: Measured | None) -> Any:
-    """Of the last part, the muxer tells in an Info frame how many samples it has got."""
     rate = outputs.sample_rate("mp3", profile, track)
     bounds = {"start_sample": part.begin * frame_samples(rate)}
     if part.end is not None:
         bounds["end_sample"] = part.end * frame_samples(rate)
     # A track that cannot be cut anywhere is decoded from its beginning: that is exact whatever it holds.
     skipped = _skipped(bounds["start_sample"] // rate) if seekable(profile, track) else 0
-    decoded = sound("track", track.stream, track.begins, **({"ss": skipped} if skipped else {}))
-    cut = {bound: sample - skipped * rate for bound, sample in bounds.items()}
+    decoded = sound("track", track.stream, **({"ss": skipped} if skipped else {}))
+    shape = fitted(shaped(decoded, profile, track, measured), "mp3", profile, track)
+    cut = shape.filter("atrim", **{bound: sample - skipped * rate for bound, sample in bounds.items()})
+    cut = cut.filter("asetpts", "PTS-STARTPTS")
     return ffmpeg.output(
-        fitted(shaped(decoded, profile, track, measured), "mp3", profile, track)
-        .filter("atrim", **cut)
-        .filter("asetpts", "PTS-STARTPTS"),
+        cut if part.next else _Count.on(cut),
         f"file:{name}",
-        write_xing=int(part.end is None),
+        write_xing=0,
         **outputs.arguments("mp3", profile, track),
     )
 
@@ -131,12 +135,17 @@ def _skipped(second: int) -> int:
     return max(0, second - _MARGIN)
 
 
-def _facts(part: Part, path: Path) -> PartFacts:
-    """Of the part in the file. Raises Damaged."""
-    frames = Frames(path, part.begin)
-    ends = gap(frames.frames(part.begin, part.begin + 1)[0]) if part.end is None else None
-    if ends is None:
-        return PartFacts(first=part.first, begin=part.begin)
-    sound_frames = frames.end - 1  # without the Info frame, which is none of the sound
-    samples = sound_frames * frames.form.samples - sum(ends)
-    return PartFacts(first=part.first, begin=part.begin - 1, samples=samples)
+class _Count:
+    """Counts samples on their way. What ffmpeg's muxer tells of an MP3's end may be 46 too many: its packets drop 1152 at most."""
+
+    samples: int
+    """Of each channel; set once `read` was called."""
+
+    @staticmethod
+    def on(stream: Any) -> Any:
+        return stream.filter("asetnsamples", n=2**16, pad=0).filter("ashowinfo")
+
+    def read(self, log: str) -> None:
+        """Takes what ffmpeg said."""
+        *_, last = _SHOWN.finditer(log)
+        self.samples = int(last["before"]) + int(last["these"])
