@@ -11,6 +11,7 @@ from auth.users import Users, WrongPassword
 from pipeline import problems, web
 from pipeline.database import ping
 from pipeline.problems import Problem
+from pipeline.readiness import checks
 
 BODY_LIMIT = 16 * 1024
 JWKS_SECONDS = 300
@@ -27,7 +28,7 @@ class RefreshToken(BaseModel):
 def create_app(users: Users, tokens: Tokens) -> Flask:
     app = Flask("auth", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = BODY_LIMIT
-    web.instrument(app, "auth", web.checks(database=partial(ping, users.engine)))
+    web.instrument(app, "auth", checks(database=partial(ping, users.engine)))
     problems.register(app)
     app.register_error_handler(WrongPassword, lambda _: Problem("credentials_wrong", headers=_BASIC).response())
     app.register_error_handler(TokenRefused, lambda _: Problem("token_invalid", headers=_BEARER).response())

@@ -11,6 +11,7 @@ from gateway.expectation import Expectation
 from gateway.services import NAME, Services
 from pipeline import database, problems, web
 from pipeline.problems import Problem
+from pipeline.readiness import checks
 
 SMALL = 64 * 1024
 """Bytes that the body of a request may have where no file is expected."""
@@ -33,7 +34,7 @@ def create_app(services: Services) -> OpenAPI:
     app.extensions[NAME] = services
     app.config["MAX_CONTENT_LENGTH"] = SMALL
     app.json.sort_keys = False  # type: ignore[attr-defined]
-    ready = web.checks(catalog=lambda: database.ping(services.catalog), blobs=services.blobs.ping)
+    ready = checks(catalog=lambda: database.ping(services.catalog), blobs=services.blobs.ping)
     web.instrument(app, "gateway", ready)
     problems.register(app)
     _open_to_pages(app, services.settings.cors_origins.split())

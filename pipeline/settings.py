@@ -121,7 +121,7 @@ class Settings(BaseSettings):
     )
 
     metrics_port: int = Field(
-        0, ge=0, le=65535, description="Where a worker serves /metrics and /healthz; 0 for nowhere."
+        0, ge=0, le=65535, description="Where a worker serves /metrics, /healthz and /readyz; 0 for nowhere."
     )
     log_format: str = Field("json", pattern="^(json|text)$", description="`json` for machines or `text` for people.")
 

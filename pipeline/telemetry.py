@@ -1,11 +1,13 @@
 """Logs, traces and metrics that all services have in common. `pipeline.web` adds what Flask services need."""
 
+import json
 import logging
 import re
 import secrets
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from socketserver import ThreadingMixIn
 from threading import Thread
 from typing import Any, Self, TextIO
@@ -14,6 +16,9 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import structlog
 from prometheus_client import make_wsgi_app
 from structlog.typing import EventDict, Processor, WrappedLogger
+
+from pipeline import readiness
+from pipeline.readiness import Ready
 
 _SECRET_NAME = re.compile(r"password|secret|token|authorization|cookie|(\b|_)keys?$", re.IGNORECASE)
 _SECRET_TEXT = re.compile(
@@ -133,12 +138,25 @@ class _Handler(WSGIRequestHandler):
         """Probes are not worth a line each."""
 
 
-def serve_metrics(port: int) -> MetricsServer:
-    """Serves /metrics and /healthz beside a worker until the process ends or `shutdown` and `server_close` are called.
+def serve_metrics(port: int, ready: Ready, **said: str) -> MetricsServer:
+    """Serves /metrics, /healthz and /readyz beside a worker until the process ends or `shutdown` and `server_close` are called.
 
-    Raises OSError if the port is taken; port 0 takes a free one, see `server_port`.
+    `said` stands in what /readyz tells. Raises OSError if the port is taken; port 0 takes a free one, see `server_port`.
     """
-    server = make_server("", port, _worker_app, server_class=MetricsServer, handler_class=_Handler)
+
+    def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        match environ["PATH_INFO"]:
+            case "/metrics":
+                body: Iterable[bytes] = _metrics_app(environ, start_response)
+                return body
+            case "/healthz":
+                return _say(start_response, {"status": "ok"}, 200)
+            case "/readyz":
+                told, status = readiness.answer(ready())
+                return _say(start_response, {**told, **said}, status)
+        return _say(start_response, {"status": "not found"}, 404)
+
+    server = make_server("", port, serve, server_class=MetricsServer, handler_class=_Handler)
     Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server
 
@@ -146,13 +164,6 @@ def serve_metrics(port: int) -> MetricsServer:
 _metrics_app = make_wsgi_app()
 
 
-def _worker_app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    match environ["PATH_INFO"]:
-        case "/metrics":
-            body: Iterable[bytes] = _metrics_app(environ, start_response)
-            return body
-        case "/healthz":
-            start_response("200 OK", [("Content-Type", "application/json")])
-            return [b'{"status": "ok"}\n']
-    start_response("404 Not Found", [("Content-Type", "text/plain")])
-    return [b"not found\n"]
+def _say(start_response: Callable[..., Any], body: Mapping[str, object], status: int) -> Iterable[bytes]:
+    start_response(f"{status} {HTTPStatus(status).phrase}", [("Content-Type", "application/json")])
+    return [json.dumps(body).encode() + b"\n"]

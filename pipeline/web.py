@@ -1,24 +1,18 @@
 """What every Flask service answers beside its own routes: health, readiness, metrics, a log line and a trace a request."""
 
 import sys
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections.abc import Callable
 from time import perf_counter
 
 import structlog
 from flask import Flask, Response, g, request
 from prometheus_client import CONTENT_TYPE_LATEST, Histogram, generate_latest
 
-from pipeline import telemetry
+from pipeline import readiness, telemetry
+from pipeline.readiness import Ready
 
 GIVE_UP = 3
 """The exit status of a worker that makes gunicorn stop; after any other it starts the next worker."""
-
-CHECK_SECONDS = 3
-"""How long a readiness check may take before its part counts as away."""
-
-Ready = Callable[[], Mapping[str, str]]
-"""Gives each part's state: `ok`, or anything else when it is away. Bounded in time."""
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 _QUIET = {"/healthz", "/readyz", "/metrics"}
@@ -57,36 +51,8 @@ def instrument(app: Flask, service: str, ready: Ready) -> None:
         return response
 
     app.add_url_rule("/healthz", "healthz", lambda: {"status": "ok"})
-    app.add_url_rule("/readyz", "readyz", lambda: _readiness(ready()))
+    app.add_url_rule("/readyz", "readyz", lambda: readiness.answer(ready()))
     app.add_url_rule("/metrics", "metrics", lambda: Response(generate_latest(), content_type=CONTENT_TYPE_LATEST))
-
-
-def checks(**pings: Callable[[], object]) -> Ready:
-    """Runs all pings side by side; one that raises or takes more than `CHECK_SECONDS` is `away`."""
-    pool = ThreadPoolExecutor(max_workers=2 * len(pings), thread_name_prefix="readiness")
-
-    def ready() -> Mapping[str, str]:
-        asked = {name: pool.submit(ping) for name, ping in pings.items()}
-        wait(asked.values(), timeout=CHECK_SECONDS)
-        return {name: _state(name, future) for name, future in asked.items()}
-
-    return ready
-
-
-def _state(name: str, future: Future[object]) -> str:
-    if not future.done():
-        future.cancel()
-        log.warning("a part does not answer", part=name)
-        return "away"
-    if error := future.exception():
-        log.warning("a part is away", part=name, cause=str(error))
-        return "away"
-    return "ok"
-
-
-def _readiness(states: Mapping[str, str]) -> tuple[dict[str, object], int]:
-    fine = all(state == "ok" for state in states.values())
-    return {"status": "ok" if fine else "unavailable", "checks": dict(states)}, 200 if fine else 503
 
 
 def _account(service: str, status: int, began: float) -> Callable[[], None]:

@@ -7,18 +7,22 @@ from pathlib import Path
 from threading import Event, Thread
 from urllib.parse import unquote, urlsplit
 
+import structlog
 from sqlalchemy import Engine
 
-from pipeline import database, telemetry
+from pipeline import child, database, telemetry
 from pipeline.blobs import BlobStore
 from pipeline.dispatch import Dispatcher
 from pipeline.errors import Unavailable
 from pipeline.queues import Queue
+from pipeline.readiness import checks
 from pipeline.removals import Removals
 from pipeline.settings import Settings
 from pipeline.tasks import Tasks
 from pipeline.work import Handler
 from pipeline.worker import Worker
+
+log = structlog.get_logger()
 
 
 def engine(settings: Settings) -> Engine:
@@ -80,11 +84,13 @@ def worker(settings: Settings, handlers: Mapping[str, Handler], sender: Dispatch
 def run_worker(service: str, settings: Settings, handlers: Callable[[Settings, Engine], Mapping[str, Handler]]) -> None:
     """Runs one worker of `service` with its sweeper, and what finishes removals, until SIGTERM or SIGINT; then it hands back what it holds."""
     telemetry.configure(settings.log_format, service)
-    if settings.metrics_port:
-        telemetry.serve_metrics(settings.metrics_port)
     if (settings.queue_url or "").startswith("memory:"):
         raise SystemExit("SPOOL_QUEUE_URL: memory:// reaches nobody outside this process; name a broker by amqp://")
     catalog, broker, store = engine(settings), queue(settings), blobs(settings)
+    log.info("children are kept from the network", by=child.isolation())
+    if settings.metrics_port:
+        ready = checks(catalog=lambda: database.ping(catalog), blobs=store.ping)
+        telemetry.serve_metrics(settings.metrics_port, ready, isolation=child.isolation())
     sender = dispatcher(settings, catalog, broker)
     handle, stop = handlers(settings, catalog), stop_on_signals()
     Thread(target=sender.run, args=(stop,), name="sweeper", daemon=True).start()

@@ -142,10 +142,16 @@ def test_harmless_values_stay() -> None:
 
 
 def test_a_worker_serves_its_metrics_and_its_health() -> None:
-    server = telemetry.serve_metrics(0)
+    states = {"catalog": "ok"}
+    server = telemetry.serve_metrics(0, lambda: states, isolation="seccomp")
     url = f"http://127.0.0.1:{server.server_port}"
     try:
         assert json.load(urlopen(f"{url}/healthz", timeout=5)) == {"status": "ok"}
+        told = {"status": "ok", "checks": {"catalog": "ok"}, "isolation": "seccomp"}
+        assert json.load(urlopen(f"{url}/readyz", timeout=5)) == told
+        states["catalog"] = "away"
+        with pytest.raises(HTTPError, match="503"):
+            urlopen(f"{url}/readyz", timeout=5)
         assert b"python_info" in urlopen(f"{url}/metrics", timeout=5).read()
         with pytest.raises(HTTPError, match="404"):
             urlopen(f"{url}/else", timeout=5)

@@ -9,12 +9,13 @@ from flask import Flask
 from flask.testing import FlaskClient
 from structlog.testing import capture_logs
 
-from pipeline import problems, telemetry, web
+from pipeline import problems, readiness, telemetry, web
+from pipeline.readiness import Ready, checks
 
 CAME = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
-def make_app(ready: web.Ready = dict) -> Flask:
+def make_app(ready: Ready = dict) -> Flask:
     app = Flask("test", static_folder=None)
     web.instrument(app, "test", ready)
     problems.register(app)
@@ -113,7 +114,7 @@ def test_probes_are_not_logged(client: FlaskClient) -> None:
 
 
 def test_a_service_is_ready_when_all_its_parts_are() -> None:
-    response = make_app(web.checks(one=lambda: None, two=lambda: 5)).test_client().get("/readyz")
+    response = make_app(checks(one=lambda: None, two=lambda: 5)).test_client().get("/readyz")
     assert (response.status_code, response.json) == (200, {"status": "ok", "checks": {"one": "ok", "two": "ok"}})
 
 
@@ -121,15 +122,15 @@ def test_a_part_that_fails_makes_it_unready_without_telling_why() -> None:
     def fail() -> None:
         raise OSError("secret")
 
-    response = make_app(web.checks(one=fail, two=lambda: None)).test_client().get("/readyz")
+    response = make_app(checks(one=fail, two=lambda: None)).test_client().get("/readyz")
     assert response.status_code == 503
     assert response.json == {"status": "unavailable", "checks": {"one": "away", "two": "ok"}}
 
 
 def test_a_part_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(web, "CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(readiness, "CHECK_SECONDS", 0.1)
     release = Event()
-    client = make_app(web.checks(one=lambda: release.wait(30), two=lambda: None)).test_client()
+    client = make_app(checks(one=lambda: release.wait(30), two=lambda: None)).test_client()
     try:
         for _ in range(6):
             assert json.loads(client.get("/readyz").data)["checks"]["one"] == "away"

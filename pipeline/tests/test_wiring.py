@@ -1,8 +1,16 @@
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import pytest
 
-from pipeline import wiring
+from dev.services.server import free_port
+from dev.waiting import eventually
+from pipeline import child, wiring
 from pipeline.settings import Settings
 
 
@@ -47,3 +55,30 @@ def test_a_worker_alone_refuses_a_queue_in_memory() -> None:
     )
     with pytest.raises(SystemExit, match="SPOOL_QUEUE_URL: memory:// reaches nobody"):
         wiring.run_worker("converter", settings, lambda *_: {})
+
+
+def test_a_worker_says_what_it_reaches_and_what_keeps_its_children_from_the_network(tmp_path: Path) -> None:
+    port = free_port()
+    settings = {
+        "DATABASE_URL": "sqlite:///catalog.db",
+        "BLOB_URL": f"file://{tmp_path}/blobs",
+        "METRICS_PORT": str(port),
+    }
+    environment = {f"SPOOL_{name}": value for name, value in {**settings, "QUEUE_URL": "amqp://127.0.0.1:1/"}.items()}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), **environment}
+
+    def told() -> object:
+        try:
+            return json.load(urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5))
+        except URLError:
+            return None
+
+    command = [sys.executable, "-m", "converter"]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as worker:
+        try:
+            ready = {"status": "ok", "checks": {"catalog": "ok", "blobs": "ok"}, "isolation": child.isolation()}
+            assert eventually(told) == ready
+        finally:
+            worker.terminate()
+        assert worker.stderr is not None
+        assert child.isolation() in worker.stderr.read()
