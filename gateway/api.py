@@ -37,9 +37,11 @@ class Problem(BaseModel):
     detail: str | None = None
 
 
-def form_of(fields: type[BaseModel]) -> dict[str, Any]:
-    """A body that is a form: a file, and `fields` beside it."""
-    properties = {"file": _BINARY["schema"], **_properties(fields)}
+def form_of(fields: type[BaseModel], **files: str) -> dict[str, Any]:
+    """A body that is a form: a file, and beside it `fields` and other `files`, of which this describes each."""
+    binary = _BINARY["schema"]
+    others = {name: {**binary, "description": description} for name, description in files.items()}
+    properties = {"file": binary, **others, **_properties(fields)}
     form = {"type": "object", "properties": properties, "required": ["file"]}
     return {"required": True, "content": {"multipart/form-data": {"schema": form}}}
 

@@ -1,6 +1,6 @@
 """What all ways in have in common: who may send how much, and how bytes become a job."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import uuid4
@@ -8,6 +8,7 @@ from uuid import uuid4
 from pydantic import ValidationError
 
 from gateway.access import identity
+from gateway.covers import Cover
 from gateway.services import services
 from pipeline import telemetry
 from pipeline.accounts import QuotaExceeded
@@ -95,17 +96,20 @@ def invalid(error: ValidationError) -> Problem:
     return Problem("invalid", f"{next(iter(first['loc']), 'the body')}: {first['msg']}")
 
 
-def accept(found: Artifact, wanted: Options, upload: str | None = None) -> Job:
+def accept(found: Artifact, wanted: Options, cover: Cover | None = None, upload: str | None = None) -> Job:
     """Makes a job of bytes that are safe in the blob store. Raises `Problem`, `Unavailable`; then neither row nor blob stay.
 
     `upload` is the resumable upload that this ends; its bytes stay in any case.
     """
     job_id = uuid4().hex
+    blobs = [found.blob, *([f"{job_id}-cover"] if cover else [])]
     try:
-        return start(NewJob(**_common(wanted, found.name), original=found, upload=upload, id=job_id))
+        picture = cover.store(services().blobs, blobs[-1]) if cover else None
+        new = NewJob(**_common(wanted, found.name), original=found, cover=picture, upload=upload, id=job_id)
+        return start(new)
     except (Problem, Unavailable):
         if not upload:
-            _undo(identity().owner, job_id, found.blob)
+            _undo(identity().owner, job_id, blobs)
         raise
 
 
@@ -142,9 +146,9 @@ def start(new: NewJob) -> Job:
     return job
 
 
-def _undo(owner: str, job_id: str, blob: str) -> None:
+def _undo(owner: str, job_id: str, blobs: Sequence[str]) -> None:
     """While it is unknown whether the row was committed, all stays as it is; the janitor sees to it."""
     with suppress(Unavailable):
         services().jobs.delete(owner, job_id)
-        services().dispatcher.tasks.discard([blob])
+        services().dispatcher.tasks.discard(blobs)
         services().remove_soon()

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, HttpUrl, Valid
 from pipeline import jobs, work
 from pipeline.database import now
 from pipeline.options import Options, StrictOptions
+from pipeline.recording import SoundFacts
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 
@@ -25,17 +26,19 @@ class Artifact(Answer):
     """A file of a job."""
 
     name: str
-    kind: Literal["original", "audio", "transcript"]
+    kind: Literal["original", "audio", "waveform", "transcript"]
     type: str = Field(description="Media type.")
     bytes: int
     sha256: str
     fid: str = Field(description="What `/download` takes.")
     href: str = Field(description="Path of the file on this server.")
+    facts: SoundFacts | None = Field(None, description="What is known of a sound file.")
 
     @classmethod
     def of(cls, job_id: str, found: work.Artifact) -> Self:
         href = f"/v1/jobs/{job_id}/artifacts/{quote(found.name, safe='')}"
-        return cls.model_validate({**vars(found), "fid": found.id, "href": href})
+        facts = found.facts if found.kind == "audio" else None
+        return cls.model_validate({**vars(found), "fid": found.id, "href": href, "facts": facts or None})
 
 
 class Stage(Answer):
@@ -43,6 +46,8 @@ class Stage(Answer):
     state: State
     percent: int = Field(ge=0, le=100)
     seconds: float | None = Field(description="How long it took, once it has ended.")
+    speed: float | None = Field(description="Seconds of media that are worked on in a second, while that is known.")
+    seconds_left: float | None = Field(description="How long it still takes at this speed, while that is known.")
 
 
 class Job(Answer):

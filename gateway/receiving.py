@@ -15,7 +15,7 @@ ALGORITHMS = {"sha-256": "sha256", "sha-512": "sha512"}
 
 
 class Receiver:
-    """Passes what is written on to `target`, at most `limit` bytes of it. Both methods raise `Problem`."""
+    """Passes what is written on to `target`, at most `limit` bytes of it. All methods raise `Problem`."""
 
     def __init__(self, target: Writer, limit: int, expected: Mapping[str, bytes] | None = None) -> None:
         self._target = target
@@ -33,14 +33,18 @@ class Receiver:
 
     def write(self, data: bytes) -> None:
         """Refuses what is too much, or plainly no recording, as soon as that can be seen."""
-        if self.bytes + len(data) > self._limit:
-            raise Problem("too_large", limit=self._limit)
+        self.check_room(len(data))
         self._seen.add(data)
         if self._seen.begun and self._seen.plainly_not_media:
             raise Problem("file_not_media")
         for digest, _ in self._expected.values():
             digest.update(data)
         self._target.write(data)
+
+    def check_room(self, more: int) -> None:
+        """Answers if so many bytes may come beside those that are there."""
+        if self.bytes + more > self._limit:
+            raise Problem("too_large", limit=self._limit)
 
     def end(self) -> None:
         """Says what is wrong with the file as a whole."""

@@ -21,10 +21,10 @@ api = described.private_routes("uploads", [400, 413, 415, 422, 429, 503, 507])
     "/upload",
     summary="Upload a recording as a form",
     responses={202: models.Job},
-    openapi_extensions={"requestBody": described.form_of(Options)},
+    openapi_extensions={"requestBody": described.form_of(Options, cover="JPEG or PNG, 5 MB at most.")},
 )
 def upload() -> Answer:
-    """Takes exactly one file, in a field of any name; options are fields beside it.
+    """Takes exactly one recording, in a field of any name but `cover`; options are fields beside it, in any order.
 
     The answer comes once file and job are safe; `Location` is the job.
     """
@@ -37,7 +37,8 @@ def upload() -> Answer:
             receiver = receiving.Receiver(target, limit)
             form = multipart.receive(request.stream, boundary, receiver)
             wanted = intake.read_options(_flat(form.fields))
-        return accepted(intake.accept(intake.original(form.name, receiver.bytes, receiver.sha256, blob), wanted))
+        found = intake.original(form.name, receiver.bytes, receiver.sha256, blob)
+        return accepted(intake.accept(found, wanted, form.cover))
 
 
 @api.put(

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,9 +16,10 @@ from pipeline.catalog import ENDED, ArtifactRow, DeletionRow, JobRow, TaskRow, U
 from pipeline.database import changed, now, transaction
 from pipeline.errors import Busy
 from pipeline.messages import Message
+from pipeline.names import free_name
 from pipeline.options import Options
 from pipeline.removals import doom
-from pipeline.reuse import adopt, artifact
+from pipeline.reuse import adopt, artifact, artifact_row
 from pipeline.stages import StageView, percent, stages
 from pipeline.tasks import messages, new_task, renew, settle
 from pipeline.work import HIDDEN, Artifact, NextTask
@@ -38,6 +40,8 @@ class NewJob:
     owner: str
     title: str
     original: Artifact | None = None
+    cover: Artifact | None = None
+    """A picture that came with it."""
     url: str | None = None
     limit: int = 0
     """Bytes that may be fetched."""
@@ -48,6 +52,13 @@ class NewJob:
     upload: str | None = None
     """The resumable upload that this is the end of."""
     id: str = field(default_factory=lambda: uuid4().hex)
+
+    @property
+    def recipe(self) -> str:
+        """As that of its options; of the same options with another picture comes something else."""
+        if self.cover is None:
+            return self.options.recipe
+        return hashlib.sha256(f"{self.options.recipe} {self.cover.sha256}".encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -86,7 +97,7 @@ class Jobs:
             title=new.title,
             trace=new.trace,
             options=new.options.kept(),
-            recipe=new.options.recipe,
+            recipe=new.recipe,
             state="queued",
         )
         with transaction(self.engine) as session:
@@ -181,18 +192,29 @@ class Jobs:
 
 
 def _begin(session: Session, job: JobRow, new: NewJob) -> list[TaskRow]:
-    session.add(UsageRow(owner=job.owner, bytes=new.original.bytes if new.original else 0, mails=new.mails))
+    size = sum(sent.bytes for sent in (new.original, new.cover) if sent)
+    session.add(UsageRow(owner=job.owner, bytes=size, mails=new.mails))
     if new.original is None:
         first = new_task(job.id, NextTask("fetch", args={"url": new.url, "limit": new.limit}))
+    elif _adopt(session, job, new, new.original):
+        session.flush()
+        return settle(session, job.id)
     else:
-        if new.upload:
-            _end_upload(session, new.upload, job.id)
-        if adopt(session, job, new.original):
-            session.flush()
-            return settle(session, job.id)
         first = new_task(job.id, NextTask(flow.FIRST))
     session.add(first)
     return [first]
+
+
+def _adopt(session: Session, job: JobRow, new: NewJob, original: Artifact) -> bool:
+    """Gives the job what came with it. True if a twin has left nothing to do; then a picture is not needed."""
+    if new.upload:
+        _end_upload(session, new.upload, job.id)
+    done = adopt(session, job, original)
+    if new.cover and done:
+        doom(session, [new.cover.blob])
+    elif new.cover:
+        session.add(artifact_row(job.id, new.cover, name=free_name(new.cover.name, {original.name})))
+    return done
 
 
 def _end_upload(session: Session, upload: str, job_id: str) -> None:

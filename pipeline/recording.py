@@ -53,7 +53,7 @@ class Track(BaseModel):
 class Level(BaseModel):
     """Loudness by EBU R128 (ITU-R BS.1770)."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     integrated: float | None
     """LUFS; None for silence."""
@@ -66,7 +66,7 @@ class Level(BaseModel):
 class SoundFacts(BaseModel):
     """The facts of an artifact of kind `audio`."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 
     seconds: float
     codec: str

@@ -111,8 +111,9 @@ def test_a_job_tells_what_becomes_of_it_until_it_has_ended(behind: Behind, liste
     assert listener.next()[2]["state"] == "queued"
     task = behind.claim(job_id)
     assert listener.next()[2]["state"] == "running"
-    Tasks(behind.catalog).renew(task, 40)
-    assert listener.next()[2]["stages"][0]["percent"] == 40
+    Tasks(behind.catalog).renew(task, 40, 25.5)
+    stage = listener.next()[2]["stages"][0]
+    assert (stage["percent"], stage["speed"], stage["seconds_left"]) == (40, 25.5, None)
     Tasks(behind.catalog).reject(task, "No sound.")
     last, name, job = listener.next()
     assert (name, job["state"], job["reason"]) == ("job", "failed", "No sound.")

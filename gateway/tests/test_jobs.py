@@ -7,7 +7,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from dev.waiting import eventually
 from gateway.tests.conftest import Auth, World
 from gateway.tests.exchanges import NOBODYS, a_file, assert_problem, upload
-from pipeline.work import Artifact, Result
+from pipeline.recording import Level, SoundFacts
+from pipeline.work import Artifact, NextTask, Result
 
 MALFORMED = ["x", "0" * 31, "0" * 33, "A" * 32, "0" * 31 + "\n", "..", "%00", "é" * 32, "1 OR 1=1", "x" * 5000]
 
@@ -123,6 +124,39 @@ def test_ids_of_others_are_not_found_and_nothing_happens_to_them(world: World) -
     ):
         assert_problem(world.client.open(path, method=method, headers=world.bob), 404, "not_found")
     assert world.get(f"/v1/jobs/{job_id}").json == before
+
+
+def test_what_is_known_of_the_sound_is_told(world: World) -> None:
+    job_id = a_job(world)
+    tasks = world.services.dispatcher.tasks
+    delivery = world.queue.consumer(["extract"]).receive(1)
+    assert delivery
+    extract = tasks.claim(delivery.message.task_id, "worker")
+    assert extract
+    (message,) = tasks.finish(extract, Result(next=[NextTask("encode")], seconds=90))
+    encode = tasks.claim(message.task_id, "worker")
+    assert encode
+    tasks.renew(encode, 50, 30)
+    stage = next(stage for stage in world.get(f"/v1/jobs/{job_id}").json["stages"] if stage["name"] == "encode")
+    assert (stage["percent"], stage["speed"], stage["seconds_left"]) == (50, 30, 1.5)
+    facts = SoundFacts(
+        seconds=90.01,
+        codec="mp3",
+        bit_rate=96000,
+        channels=2,
+        sample_rate=44100,
+        gain=2.5,
+        measured=Level(integrated=None),
+    )
+    mp3 = Artifact("talk.mp3", "audio", "audio/mpeg", 3, "0" * 64, "mp3", facts=facts.model_dump(mode="json"))
+    picture = Artifact("talk.waveform.png", "waveform", "image/png", 3, "0" * 64, "png")
+    tasks.finish(encode, Result([mp3, picture]))
+    found = {made["name"]: (made["kind"], made["facts"]) for made in world.get(f"/v1/jobs/{job_id}").json["artifacts"]}
+    assert found == {
+        "talk.mp3": ("audio", facts.model_dump(mode="json")),
+        "talk.mp4": ("original", None),
+        "talk.waveform.png": ("waveform", None),
+    }
 
 
 PRIVATE = [

@@ -88,6 +88,8 @@ def test_the_upload_is_described_as_a_file(document: dict[str, Any]) -> None:
     assert body["required"]
     field = body["content"]["multipart/form-data"]["schema"]["properties"]["file"]
     assert field == {"type": "string", "format": "binary"}
+    cover = body["content"]["multipart/form-data"]["schema"]["properties"]["cover"]
+    assert cover == {"type": "string", "format": "binary", "description": "JPEG or PNG, 5 MB at most."}
 
 
 def test_a_job_is_described_as_it_is_answered(document: dict[str, Any]) -> None:
@@ -107,6 +109,29 @@ def test_a_job_is_described_as_it_is_answered(document: dict[str, Any]) -> None:
         "reused",
         "options",
     } == set(job["properties"])
+
+
+def test_what_is_known_of_sound_is_described_with_its_units(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    assert {"$ref": "#/components/schemas/SoundFacts"} in schemas["Artifact"]["properties"]["facts"]["anyOf"]
+    facts, level = schemas["SoundFacts"]["properties"], schemas["Level"]["properties"]
+    assert facts["sample_rate"]["description"] == "Hz."
+    assert level["true_peak"]["description"] == "dBTP."
+    assert {"speed", "seconds_left"} <= set(schemas["Stage"]["properties"])
+
+
+def test_options_have_the_same_words_and_limits_everywhere(document: dict[str, Any]) -> None:
+    listed = document["paths"]["/v1/files/{name}"]["put"]["parameters"]
+    query = {parameter["name"]: parameter for parameter in listed}
+    form = document["paths"]["/upload"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"]
+    body = document["components"]["schemas"]["Address"]["properties"]
+    for name, field in Options.model_fields.items():
+        assert form[name]["description"] == body[name]["description"] == field.description
+        assert query[name]["description"] == field.description
+        assert not query[name]["required"]
+    presets = ["podcast", "music", "voice", "archive", "phone"]
+    for described in (form["preset"], body["preset"], query["preset"]["schema"]):
+        assert {"type": "string", "enum": presets} in described["anyOf"]
 
 
 def test_the_page_needs_nothing_from_elsewhere(world: World) -> None:

@@ -37,6 +37,7 @@ def test_an_upload_becomes_a_job_that_waits_for_its_first_worker(world: World) -
         "sha256": hashlib.sha256(TALK).hexdigest(),
         "fid": artifact["fid"],
         "href": f"/v1/jobs/{job['id']}/artifacts/talk.mp4",
+        "facts": None,
     }
     assert [stage["name"] for stage in job["stages"]] == ["extract", "encode", "draw", "transcribe", "deliver"]
     assert world.get(answer.headers["Location"]).json == job

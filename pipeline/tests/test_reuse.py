@@ -2,6 +2,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from threading import Thread
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -108,7 +109,7 @@ def test_what_was_on_its_way_between_tasks_is_not_shared(catalog: Engine, store:
 @pytest.mark.parametrize(
     "asked", [{"bitrate": 96}, {"preset": "voice"}, {"audio": "opus"}, {"end": 60}, {"artist": "Ada"}]
 )
-def test_another_sound_is_made_anew(catalog: Engine, store: DirectoryBlobs, asked: dict[str, object]) -> None:
+def test_another_sound_is_made_anew(catalog: Engine, store: DirectoryBlobs, asked: dict[str, Any]) -> None:
     work_through(catalog, store, a_recording(catalog, store))
     assert not a_recording(catalog, store, **asked).reused
 
