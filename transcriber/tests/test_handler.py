@@ -14,6 +14,7 @@ from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.errors import Interrupted, Reject
 from pipeline.ffmpeg import run, source
 from pipeline.options import Options
+from pipeline.recording import Track
 from pipeline.work import Artifact, Progress, Result, Task
 from transcriber.handler import SHRUNK, transcribe
 from transcriber.tests.conftest import Service, hang, reply
@@ -42,12 +43,13 @@ def folder(tmp_path: Path) -> Path:
 def track(tmp_path: Path) -> Path:
     (tmp_path / "talk.mp4").symlink_to(MEDIA / "talk.mp4")
     copied = ffmpeg.output(source("talk.mp4").audio, "file:track.mka", acodec="copy")
-    run(copied, folder=tmp_path, duration=11, deadline=60, progress=lambda _: None, output_limit=10**7)
+    run(copied, folder=tmp_path, duration=11, deadline=60, progress=lambda *_: None, output_limit=10**7)
     return tmp_path / "track.mka"
 
 
 def a_task(blobs: DirectoryBlobs, track: Path, title: str = "talk.mp4") -> Task:
     size, digest = store(blobs, "original-track", track)
+    facts = Track(stream=0, seconds=11.0, codec="aac", channels=2, sample_rate=44100).model_dump(mode="json")
     return Task(
         id="1" * 32,
         job_id="2" * 32,
@@ -55,16 +57,16 @@ def a_task(blobs: DirectoryBlobs, track: Path, title: str = "talk.mp4") -> Task:
         part=0,
         attempt=3,
         title=title,
-        args={"duration": 11.0},
+        args={},
         options=Options(),
         job_state="running",
         job_reason=None,
-        artifacts=[Artifact("track.mka", "track", "audio/x-matroska", size, digest, "original-track")],
+        artifacts=[Artifact("track.mka", "track", "audio/x-matroska", size, digest, "original-track", facts=facts)],
     )
 
 
 def work(
-    task: Task, blobs: DirectoryBlobs, folder: Path, service: Service, progress: Progress = lambda _: None
+    task: Task, blobs: DirectoryBlobs, folder: Path, service: Service, progress: Progress = lambda *_: None
 ) -> Result:
     return transcribe(task, blobs, folder, progress, client=service.client(), model="/srv/models/tiny.en")
 
@@ -135,7 +137,7 @@ def test_progress_never_goes_back_and_is_not_done_before_the_end(
         assert enough.wait(10)
         reply(200, SPOKEN)(request)
 
-    def progress(percent: float) -> None:
+    def progress(percent: float, speed: float | None = None) -> None:
         seen.append(percent)
         if sum(percent > SHRUNK for percent in seen) > 3:
             enough.set()
@@ -150,7 +152,7 @@ def test_progress_never_goes_back_and_is_not_done_before_the_end(
 def test_a_cancelled_attempt_stores_nothing(service: Service, blobs: DirectoryBlobs, folder: Path, track: Path) -> None:
     service.answers(hang)
 
-    def progress(percent: float) -> None:
+    def progress(percent: float, speed: float | None = None) -> None:
         if service.bodies:
             raise Interrupted
 
