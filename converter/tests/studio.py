@@ -56,6 +56,7 @@ def track_of(path: Path, **known: Any) -> Track:
         stream = container.streams.audio[0]
         facts: dict[str, Any] = {
             "stream": stream.index,
+            "begins": (container.start_time or 0) / av.time_base,
             "seconds": (container.duration or 0) / av.time_base,
             "codec": stream.codec_context.name,
             "channels": stream.codec_context.channels,
@@ -79,14 +80,16 @@ class Studio:
     def blobs(self) -> DirectoryBlobs:
         return DirectoryBlobs(self.root / "blobs")
 
-    def task(self, kind: str, path: Path, args: Mapping[str, Any], **options: Any) -> Task:
+    def task(self, kind: str, path: Path, args: Mapping[str, Any], name: str | None = None, **options: Any) -> Task:
         self.attempts += 1
         blob = f"track-{self.attempts}"
         size, sha256 = store(self.blobs, blob, path)
         facts = track_of(path, **self.known).model_dump(mode="json")
         track = Artifact("track", "track", "audio/x", size, sha256, blob, facts=facts)
         asked = Options.model_validate({"waveform": False, **options})
-        return Task("t", "j", kind, 0, self.attempts, path.name, args, asked, "running", None, [track])
+        return Task(
+            "t", "j", kind, 0, self.attempts, path.name if name is None else name, args, asked, "running", None, [track]
+        )
 
     def folder(self) -> Path:
         folder = self.root / f"attempt-{self.attempts}"
