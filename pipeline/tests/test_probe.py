@@ -47,6 +47,46 @@ def test_the_length_of_pictures_promises_nothing_about_sound(tmp_path: Path) -> 
     assert sound.duration is None
 
 
+def test_where_every_packet_is_listed_the_sounds_bytes_are_known(tmp_path: Path) -> None:
+    (listed,) = look(TALK).sound
+    (guessed,) = look(make(tmp_path / "talk.mkv", "-i", str(TALK), "-c", "copy")).sound
+    (alone,) = look(make(tmp_path / "talk.adts.aac", "-i", str(TALK), "-vn", "-c", "copy")).sound
+    assert listed.bytes == (tmp_path / "talk.adts.aac").stat().st_size - 7 * 475  # each packet has a header there
+    assert (guessed.bytes, alone.bytes) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "exact"),
+    [
+        ("a.mp4", ("-c", "copy"), True),
+        ("a.m4a", ("-vn", "-c:a", "alac"), True),
+        ("a.flac", ("-vn",), True),
+        ("a.wav", ("-vn",), True),
+        ("a.aiff", ("-vn",), True),
+        ("a.wav", ("-vn", "-c:a", "adpcm_ms"), False),
+        ("a.mkv", ("-c", "copy"), False),
+        ("a.mp3", ("-vn",), False),
+        ("gaps.mp4", ("-c", "copy", "-bsf:a", r"noise=drop=between(n\,200\,300)"), False),
+        ("late.mp4", ("-c", "copy", "-bsf:a", r"noise=drop=lt(n\,100)"), False),
+        ("fragments.mp4", ("-c", "copy", "-movflags", "frag_keyframe+empty_moov"), False),
+        ("low.m4a", ("-vn", "-c:a", "aac", "-ar", "22050"), False),  # might be HE-AAC, which shows only when decoded
+    ],
+)
+def test_only_where_no_packet_is_missing_and_times_are_exact_any_sample_is_found(
+    tmp_path: Path, name: str, how: tuple[str, ...], exact: bool
+) -> None:
+    (sound,) = look(make(tmp_path / name, "-i", str(TALK), "-t", "11", *how)).sound
+    assert sound.exact is exact
+
+
+def test_a_file_that_lacks_its_end_is_not_all_there(tmp_path: Path) -> None:
+    whole = make(tmp_path / "whole.mp4", "-i", str(TALK), "-c", "copy", "-movflags", "faststart")
+    assert look(whole).sound[0].steady
+    whole.write_bytes(whole.read_bytes()[:-20_000])
+    (cut,) = look(whole).sound
+    assert (cut.steady, cut.exact, cut.duration) == (False, False, pytest.approx(11.0))
+
+
 def test_encrypted_sound_is_seen(tmp_path: Path) -> None:
     key = ("-encryption_key", "76a6c65c5ea762046bd749a2e632ccbb", "-encryption_kid", "a7e61c373e219033c21091fa607bf3b8")
     secret = make(tmp_path / "secret.mp4", "-i", str(TALK), "-c", "copy", "-encryption_scheme", "cenc-aes-ctr", *key)
@@ -56,9 +96,11 @@ def test_encrypted_sound_is_seen(tmp_path: Path) -> None:
 def test_a_playlist_is_not_followed(tmp_path: Path) -> None:
     make(tmp_path / "canary.ts", "-i", str(TALK), "-c", "copy")
     movie = tmp_path / "movie.mp4"
-    movie.write_text("#EXTM3U\n#EXT-X-TARGETDURATION:11\n#EXTINF:11,\ncanary.ts\n#EXT-X-ENDLIST\n")
-    with pytest.raises(Unreadable):
-        look(movie)
+    for before in ("", "\0"):  # the second is not recognised before libav sees it
+        movie.write_text(f"{before}#EXTM3U\n#EXT-X-TARGETDURATION:11\n#EXTINF:11,\ncanary.ts\n#EXT-X-ENDLIST\n")
+        with pytest.raises(Unreadable) as unreadable:
+            look(movie)
+        assert unreadable.value.why == ("not media" if before else "playlist")
 
 
 def test_it_stops_at_its_deadline() -> None:
