@@ -2,7 +2,7 @@
 
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from converter.encode import encode
+from converter.extract import extract
 from converter.filters import Measured
 from converter.measure import measure
 from pipeline.blobs import store
@@ -121,6 +122,18 @@ class Studio:
     def file(self, path: Path, **options: Any) -> Path:
         (made,) = self.files(path, **options).values()
         return made
+
+    def uploaded(self, path: Path, **options: Any) -> Path:
+        """The one file that is made of an upload, of which nothing is known before."""
+        task = self.task("extract", path, {}, transcribe=False, **options)
+        original = replace(task.only("track"), kind="original", name=path.name, facts={})
+        planned = partial(extract, bitrate_kbit=self.kbit, part_minutes=5, most_parts=1)
+        extracted = planned(replace(task, artifacts=[original]), self.blobs, self.folder(), quiet)
+        assert [following.kind for following in extracted.next] == ["encode"]
+        self.attempts += 1
+        task = replace(task, kind="encode", attempt=self.attempts, artifacts=extracted.artifacts)
+        (made,) = encode(task, self.blobs, self.folder(), quiet, bitrate_kbit=self.kbit).artifacts
+        return self.kept(made)
 
     def kept(self, artifact: Artifact) -> Path:
         path = self.root / f"{artifact.blob}-{artifact.name}"

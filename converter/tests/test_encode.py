@@ -225,6 +225,28 @@ def test_one_file_is_copied_and_another_made_of_it_at_once(studio: Studio, make:
     assert len(heard(files["opus"])) == 11 * 48000
 
 
+@pytest.mark.parametrize(
+    ("name", "made_by", "form"),
+    [
+        ("a.mp3", ("-b:a", "128k"), "mp3"),
+        ("a.flac", ("-sample_fmt", "s32"), "flac"),
+        ("a.wav", ("-c:a", "pcm_s24le"), "wav"),
+    ],
+)
+def test_an_upload_that_is_such_a_file_comes_back_as_it_was(
+    studio: Studio, make: Make, name: str, made_by: tuple[str, ...], form: str
+) -> None:
+    source = make(name, "-i", TALK, "-vn", *made_by)
+    assert packets(studio.uploaded(source, audio=form)) == packets(source)
+
+
+def test_a_deep_recording_stays_deep_in_another_format_without_loss(studio: Studio, make: Make) -> None:
+    source = make("a.flac", "-f", "lavfi", "-i", "anoisesrc=d=0.5:a=0.5:r=44100", "-sample_fmt", "s32")
+    path = studio.uploaded(source, audio="wav")
+    assert codec(path)[0] == "pcm_s24le"
+    assert np.array_equal(heard(path), heard(source))
+
+
 def test_the_stream_that_was_chosen_is_the_one_that_is_heard(studio: Studio, make: Make) -> None:
     both = make("both.mka", *tone(1), "-i", TALK, "-map", "0:a", "-map", "1:a", "-t", "1")
     studio.known = {"stream": 1, "seconds": 1.0}
