@@ -69,7 +69,12 @@ class PartFacts(BaseModel):
 def seekable(profile: Profile, track: Track) -> bool:
     """Sample n of the MP3 is sample n of the track, and found by seeking."""
     untrimmed = not profile.start and profile.end is None and not profile.fade_in and not profile.fade_out
-    return track.exact and untrimmed and outputs.sample_rate("mp3", profile, track) == track.sample_rate
+    return (
+        track.exact
+        and not track.begins
+        and untrimmed
+        and outputs.sample_rate("mp3", profile, track) == track.sample_rate
+    )
 
 
 def encode_part(
@@ -118,7 +123,7 @@ def _output(part: Part, name: str, profile: Profile, track: Track, measured: Mea
         bounds["end_sample"] = part.end * frame_samples(rate)
     # A track that cannot be cut anywhere is decoded from its beginning: that is exact whatever it holds.
     skipped = _skipped(bounds["start_sample"] // rate) if seekable(profile, track) else 0
-    decoded = sound("track", track.stream, **({"ss": skipped} if skipped else {}))
+    decoded = sound("track", track.stream, track.begins, **({"ss": skipped} if skipped else {}))
     shape = fitted(shaped(decoded, profile, track, measured), "mp3", profile, track)
     cut = shape.filter("atrim", **{bound: sample - skipped * rate for bound, sample in bounds.items()})
     cut = cut.filter("asetpts", "PTS-STARTPTS")
