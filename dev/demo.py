@@ -20,7 +20,9 @@ from rich.text import Text
 from dev.embedded import Suite
 from dev.waiting import eventually
 
-STAGES = ("upload", "extract", "encode", "transcribe", "deliver")
+STAGES = ("upload", "extract", "measure", "encode", "join", "draw", "transcribe", "deliver")
+_SOMETIMES = ("measure", "join")
+"""Stages that only some recordings go through."""
 JOB_SECONDS = 6 * 3600
 MAIL_SECONDS = 60
 POLL_SECONDS = 0.1
@@ -43,7 +45,10 @@ class Demo:
         self._sign_in()
         self.console.print(f"Signed in as [bold]{self.sign_in.email}[/]")
         with _bars(self.console) as bars:
-            shown = {stage: bars.add_task(stage, total=100, start=stage == "upload") for stage in STAGES}
+            shown = {
+                stage: bars.add_task(stage, total=100, start=stage == "upload", visible=stage not in _SOMETIMES)
+                for stage in STAGES
+            }
             job = self._upload(file, bars, shown["upload"])
             job = self._follow(job["id"], bars, shown)
             mail = self._mail(job, bars, shown["deliver"])
@@ -169,6 +174,7 @@ def _bars(console: Console) -> Progress:
 
 
 def _draw(stage: dict[str, Any], bars: Progress, bar: TaskID) -> None:
+    bars.update(bar, visible=True)
     if stage["state"] == "queued":
         return
     if not bars.tasks[bar].started:

@@ -48,7 +48,9 @@ def test_curl_gets_an_mp3_and_every_word(suite: Suite, client: Client, tmp_path:
     )
     done = client.ended(job["id"])
     assert (done["state"], done["percent"], done["reason"]) == ("done", 100, None)
-    assert names(done) == ["talk.json", "talk.mp3", "talk.mp4", "talk.srt", "talk.txt", "talk.vtt"]
+    assert names(done) == [
+        "talk.json", "talk.mp3", "talk.mp4", "talk.srt", "talk.txt", "talk.vtt", "talk.waveform.json", "talk.waveform.png",
+    ]  # fmt: skip
 
     mp3 = next(artifact for artifact in done["artifacts"] if artifact["kind"] == "audio")
     curl("-OJ", *bearer, f"{suite.url}/download?fid={mp3['fid']}", folder=tmp_path)
@@ -82,4 +84,6 @@ def test_what_cannot_be_used_fails_with_a_reason_and_one_mail(
 def test_an_mp3_becomes_an_mp3(suite: Suite, client: Client, recordings: Path) -> None:
     done = client.ended(client.upload(recordings / "talk.mp3")["id"])
     assert (done["state"], done["reason"]) == ("done", None)
-    assert names(done) == ["talk (1).mp3", "talk.json", "talk.mp3", "talk.srt", "talk.txt", "talk.vtt"]
+    assert names(done) == [
+        "talk (1).mp3", "talk.json", "talk.mp3", "talk.srt", "talk.txt", "talk.vtt", "talk.waveform.json", "talk.waveform.png",
+    ]  # fmt: skip

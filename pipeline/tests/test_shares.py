@@ -12,6 +12,7 @@ from pipeline.jobs import Jobs
 from pipeline.reuse import artifact_row
 from pipeline.shares import Share, Shares, TooMany, expire_links
 from pipeline.tests.makers import OWNER, a_job, an_artifact
+from pipeline.work import HIDDEN, ArtifactKind
 
 STRANGER = "b" * 32
 HOUR = timedelta(hours=1)
@@ -60,10 +61,11 @@ def test_a_link_is_revoked_by_its_own_job_only(catalog: Engine) -> None:
     assert not shares.use(share.id)
 
 
-def test_there_is_no_link_to_what_users_never_see(catalog: Engine) -> None:
+@pytest.mark.parametrize("kind", HIDDEN)
+def test_there_is_no_link_to_what_users_never_see(catalog: Engine, kind: ArtifactKind) -> None:
     job, _ = a_job(catalog)
     with transaction(catalog) as session:
-        session.add(artifact_row(job.id, an_artifact("talk.flac", "track")))
+        session.add(artifact_row(job.id, an_artifact("talk.flac", kind)))
     for name in ("talk.flac", "another", ""):
         assert Shares(catalog).make(OWNER, job.id, name, now() + HOUR, None) is None
 
@@ -133,12 +135,13 @@ def test_all_links_of_a_job_are_revoked_at_once_and_those_in_mails_too(catalog: 
     assert shares.find(again.id) == again
 
 
-def test_what_only_workers_see_is_not_mailed(catalog: Engine) -> None:
+@pytest.mark.parametrize("kind", HIDDEN)
+def test_what_only_workers_see_is_not_mailed(catalog: Engine, kind: ArtifactKind) -> None:
     job, _ = a_job(catalog)
-    track = artifact_row(job.id, an_artifact("track.mka", "track"))
+    row = artifact_row(job.id, an_artifact("track.mka", kind))
     with transaction(catalog) as session:
-        session.add(track)
-    assert Shares(catalog).mailed(track.id, now()) is None
+        session.add(row)
+    assert Shares(catalog).mailed(row.id, now()) is None
 
 
 def test_expired_links_are_not_listed_and_go_in_small_steps(catalog: Engine) -> None:

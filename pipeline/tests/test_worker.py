@@ -155,6 +155,28 @@ def test_cancelling_interrupts_the_attempt(flow: Flow, sender: Dispatcher, tmp_p
     assert flow.calls == ["extract"]
 
 
+def test_what_an_attempt_has_done_so_far_can_be_seen(flow: Flow, sender: Dispatcher, tmp_path: Path) -> None:
+    seen = Event()
+
+    def slow(_task: Task, progress: Progress) -> Result:
+        while not seen.wait(0.01):
+            progress(40, 25.5)
+        return Result()
+
+    flow.acts["extract"] = slow
+    job, message = a_job(sender.tasks.engine)
+
+    def told() -> bool:
+        found = Jobs(sender.tasks.engine).get(OWNER, job.id)
+        return found is not None and (found.stages[0].percent, found.stages[0].speed) == (40, 25.5)
+
+    with working(flow, sender, tmp_path):
+        sender.send([message])
+        eventually(told)
+        seen.set()
+        assert ended(sender, job).stages[0].speed is None
+
+
 def test_a_worker_that_stops_hands_its_task_to_the_next(flow: Flow, sender: Dispatcher, tmp_path: Path) -> None:
     started = Event()
     extract = flow.acts["extract"]
