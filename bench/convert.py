@@ -15,12 +15,14 @@ from bench.sites import Servers
 from bench.stages import Costs, costs, processor_time
 from bench.watch import forget_peak, resident
 from dev.waiting import eventually
+from pipeline.audio import AudioFormat
 from pipeline.options import Options
 from tests.installation import Installation
 
 MINUTES, SHORT_MINUTES, HOURS, RUNS = 30, 8, 3, 3
 """The short recording stays in one piece."""
 SECOND = "second converter"
+THREE: tuple[AudioFormat, ...] = ("mp3", "opus", "flac")
 MP3_ALONE = {"waveform": "no", "transcribe": "no", "notify": ""}
 SLACK = 2**20
 """Bytes of a folder that the formula of docs/operations.md leaves to small files."""
@@ -42,7 +44,7 @@ def _stages(recording: Path, short: Path, folder: Path) -> Iterator[Figure]:
     runs = [costs(recording, folder / "cpu", alone) for _ in range(RUNS)]
     yield _join(runs)
     yield _three(short, folder)
-    yield from _disk(costs(recording, folder / "disk", Options(transcribe=False), disk=True), recording)
+    yield from _disk(recording, short, folder)
 
 
 def _join(runs: Sequence[Costs]) -> Figure:
@@ -55,7 +57,7 @@ def _join(runs: Sequence[Costs]) -> Figure:
 
 def _three(short: Path, folder: Path) -> Figure:
     """One decoding for three files."""
-    options = Options(audio=("mp3", "opus", "flac"), waveform=False, transcribe=False)
+    options = Options(audio=THREE, waveform=False, transcribe=False)
     ours, theirs = [], []
     for _ in range(RUNS):
         theirs.append(_processor(lambda: bare_three(short, folder)))
@@ -70,19 +72,26 @@ def _processor(work: Callable[[], object]) -> float:
     return processor_time() - began
 
 
-def _disk(job: Costs, recording: Path) -> Iterator[Figure]:
-    """The most that a stage's folder holds, beside what it may."""
-    track = max(job.bytes("track"), job.bytes("part"))
-    room = {
-        "extract": recording.stat().st_size + track,
-        "encode": track + job.bytes("audio"),
-        "join": 2 * job.bytes("audio"),
-        "draw": job.bytes("audio") + job.bytes("waveform"),
-    }
-    for kind, bytes_ in room.items():
-        share = job.disk(kind) / (bytes_ + SLACK)
-        detail = f"{job.disk(kind) / 1e6:.1f} MB, by the formula {bytes_ / 1e6:.1f}"
-        yield Figure(f"room on disk for {kind}", share, 1, "x", detail)
+def _disk(recording: Path, short: Path, folder: Path) -> Iterator[Figure]:
+    """The most that the folder of a stage holds, beside what docs/operations.md says of it."""
+    long = costs(recording, folder / "disk", Options(transcribe=False), disk=True)
+    several = costs(short, folder / "disk", Options(audio=THREE, waveform=False, transcribe=False), disk=True)
+    (track,), (audio,), parts, three = (
+        long.sizes("track"),
+        long.sizes("audio"),
+        long.sizes("part"),
+        several.sizes("audio"),
+    )
+    yield _room("extract", long.disk("extract"), track)
+    yield _room("encode of a part", long.disk("encode"), track + max(parts))
+    yield _room("encode of three files", several.disk("encode"), sum(several.sizes("track")) + sum(three) + max(three))
+    yield _room("join", long.disk("join"), sum(parts))
+    yield _room("draw", long.disk("draw"), audio)
+
+
+def _room(stage: str, held: int, formula: int) -> Figure:
+    detail = f"{held / 1e6:.1f} MB, by the formula {formula / 1e6:.1f}"
+    return Figure(f"disk: {stage}", held / (formula + SLACK), 1, "x", detail)
 
 
 @dataclass

@@ -33,7 +33,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Costs:
-    """Of one job, and what it made."""
+    """Of one job, and all that it made, parts too."""
 
     stages: Sequence[Cost]
     artifacts: Sequence[Artifact]
@@ -45,8 +45,8 @@ class Costs:
     def disk(self, kind: str) -> int:
         return max(cost.disk for cost in self.stages if cost.kind == kind)
 
-    def bytes(self, kind: str) -> int:
-        return sum(artifact.bytes for artifact in self.artifacts if artifact.kind == kind)
+    def sizes(self, kind: str) -> Sequence[int]:
+        return [artifact.bytes for artifact in self.artifacts if artifact.kind == kind]
 
 
 def costs(recording: Path, folder: Path, options: Options, *, disk: bool = False) -> Costs:
@@ -54,10 +54,11 @@ def costs(recording: Path, folder: Path, options: Options, *, disk: bool = False
     blobs, scratch = folder / "blobs", folder / "scratch"
     for place in (blobs, scratch):
         place.mkdir(parents=True, exist_ok=True)
-    store, stages = DirectoryBlobs(blobs), list[Cost]()
+    store, stages, seen = DirectoryBlobs(blobs), list[Cost](), dict[str, Artifact]()
 
     @contextmanager
     def watch(task: Task, place: Path) -> Iterator[None]:
+        seen.update({artifact.blob: artifact for artifact in task.artifacts})
         began, used = time.monotonic(), processor_time()
         with largest(place) if disk else _unseen() as most:
             yield
@@ -68,7 +69,8 @@ def costs(recording: Path, folder: Path, options: Options, *, disk: bool = False
     job.work()
     for artifact in job.artifacts:
         store.delete(artifact.blob)
-    return Costs(stages, job.artifacts)
+    seen.update({artifact.blob: artifact for artifact in job.artifacts})
+    return Costs(stages, list(seen.values()))
 
 
 def processor_time() -> float:
