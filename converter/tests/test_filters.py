@@ -13,7 +13,7 @@ from pipeline.errors import Reject
 from pipeline.recording import Level, Track
 
 RATE = 44100
-BEATS = "0.5*sin(2*PI*440*t)*lt(mod(t,1),0.05)"
+BEATS = "0.5*sin(2*PI*440*t)*lt(mod(t,0.37),0.01)"
 PAUSES = "0.3*sin(2*PI*440*t)*(between(t,2,3)+between(t,6,7)+between(t,7.3,8))"
 """Silence of 2, 3, 0.3 and 1.5 seconds."""
 
@@ -23,11 +23,13 @@ def studio(tmp_path: Path) -> Studio:
     return Studio(tmp_path)
 
 
-def tone(studio: Studio, shape: str, seconds: float, rate: int = RATE, layout: str = "mono") -> Path:
+def tone(
+    studio: Studio, shape: str, seconds: float, rate: int = RATE, layout: str = "mono", codec: str = "pcm_s24le"
+) -> Path:
     """A WAV file whose channels `shape` describes, with bars between them."""
     path = studio.root / "tone.wav"
     source = f"aevalsrc=exprs='{shape}':sample_rate={rate}:duration={seconds}:channel_layout={layout}"
-    ffmpeg("-f", "lavfi", "-i", source, "-c:a", "pcm_s24le", path)
+    ffmpeg("-f", "lavfi", "-i", source, "-c:a", codec, path)
     return path
 
 
@@ -98,9 +100,10 @@ def test_stereo_of_mono_has_it_on_both_sides(studio: Studio) -> None:
 @pytest.mark.parametrize(("layout", "count"), [("5.1", 6), ("7.1", 8), ("5.0(side)", 5), ("hexadecagonal", 16)])
 def test_many_channels_become_two_that_never_clip(studio: Studio, layout: str, count: int) -> None:
     loud = "|".join(["0.95*sin(2*PI*440*t)"] * count)
-    sound = made(studio, tone(studio, loud, 0.5, layout=layout))
-    assert sound.shape[1] == 2
-    assert 0.5 < np.abs(sound).max() < 0.99
+    for codec in ("pcm_s16le", "pcm_f32le"):
+        sound = made(studio, tone(studio, loud, 0.5, layout=layout, codec=codec))
+        assert sound.shape[1] == 2
+        assert 0.5 < np.abs(sound).max() < 0.99
 
 
 def test_a_middle_channel_is_heard_on_both_sides(studio: Studio) -> None:
@@ -124,10 +127,10 @@ def test_speed_changes_the_length_and_not_the_pitch(studio: Studio, speed: float
 
 @pytest.mark.parametrize("speed", [1.5, 3])
 def test_speed_leaves_nothing_out(studio: Studio, speed: float) -> None:
-    sound = made(studio, tone(studio, BEATS, 6), speed=speed)[:, 0]
-    windows = np.abs(sound[: len(sound) // 49 * 49]).reshape(-1, 49).max(axis=1) > 0.1
+    sound = made(studio, tone(studio, BEATS, 5.5), speed=speed)[:, 0]
+    windows = np.abs(sound[: len(sound) // 49 * 49]).reshape(-1, 49).max(axis=1) > 0.05
     begins = np.flatnonzero(np.diff(windows.astype(int), prepend=0) == 1) * 49 * speed / RATE
-    assert [round(float(time)) for time in begins] == [0, 1, 2, 3, 4, 5]
+    assert begins == pytest.approx([0.37 * beat for beat in range(15)], abs=0.1)
 
 
 def test_long_pauses_are_cut_down_to_what_is_asked_for(studio: Studio) -> None:
@@ -197,5 +200,5 @@ def test_the_length_is_known_unless_silence_is_cut() -> None:
 
 
 def test_room_is_left_for_what_lossy_coding_adds_to_peaks() -> None:
-    assert ceiling(Profile(bitrate=128, audio=("flac", "mp3"))) == -2
+    assert ceiling(Profile(bitrate=128, audio=("flac", "mp3"))) == -2.5
     assert ceiling(Profile(bitrate=128, audio=("flac", "wav"), true_peak=-3)) == -3.1

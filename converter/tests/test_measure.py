@@ -64,6 +64,20 @@ def test_every_sound_gets_the_loudness_asked_for_and_no_higher_peaks_than_allowe
         assert true_peak(sound) <= -1, form
 
 
+def test_peaks_between_the_samples_are_held(studio: Studio) -> None:
+    """Each sample of this tone is 3 dB below its true peak."""
+    bursts = "0.4*sin(2*PI*11025*t+PI/4)*lt(mod(t,0.5),0.02)+0.02*sin(2*PI*300*t)"
+    path = recording(studio, "-f", "lavfi", "-i", f"aevalsrc='{bursts}':d=4:s=44100")
+    sound = heard(studio.file(path, audio="wav", loudness=-14))
+    assert np.abs(sound).max() < 0.72
+    assert -1.5 < true_peak(sound) <= -1
+
+
+def test_what_lossy_coding_adds_to_peaks_is_made_room_for(studio: Studio) -> None:
+    made = studio.files(recording(studio, *NOISE), loudness=-13, audio="m4a,opus,ogg")
+    assert {form: true_peak(heard(path)) <= -1 for form, path in made.items()} == dict.fromkeys(made, True)
+
+
 @pytest.mark.parametrize("asked", [{"bitrate": 64}, {"bitrate": 192}, {"bitrate": 224}, {"bitrate": 320}, {"mode": "vbr"},
                                    {"mode": "abr"}, {"preset": "podcast"}])  # fmt: skip
 def test_an_mp3_is_as_loud_as_asked_for_whatever_its_encoder_takes_away(studio: Studio, asked: dict[str, Any]) -> None:
