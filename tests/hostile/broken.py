@@ -10,6 +10,7 @@ from tests.hostile import boxes, ebml
 from tests.hostile.making import Hostile, made, sine
 
 UNREADABLE = "cannot be read as a recording"
+NO_INDEX = "its index (moov) is missing"
 NO_SOUND = "no sound"
 MANY, LARGE = 0xFFFFFFFF, 0x7FFFFFFF
 SECONDS = 3
@@ -42,7 +43,7 @@ def corpus() -> Iterator[Hostile]:
 
 def _no_media() -> Iterator[Hostile]:
     dice = random.Random(7)
-    yield written("nothing", b"")
+    yield written("nothing", b"", "empty")
     yield written("one byte", b"\0")
     yield written("zeros", bytes(2**20))
     yield written("noise", dice.randbytes(2**20))
@@ -61,8 +62,10 @@ def _cut() -> Iterator[Hostile]:
                 f"{tenth} tenths of {kind}", whole[: len(whole) * tenth // 10], "", seconds=SECONDS, either=True
             )
     last = sound("mp4")
-    yield written("an index that never came", last[: last.index(b"moov")])
-    yield written("an index of nothing", boxes.box(b"ftyp", b"isom\0\0\2\0isom") + last[last.index(b"moov") - 4 :])
+    yield written("an index that never came", last[: last.index(b"moov")], NO_INDEX)
+    yield written(
+        "an index of nothing", boxes.box(b"ftyp", b"isom\0\0\2\0isom") + last[last.index(b"moov") - 4 :], "breaks off"
+    )
     yield written("an index at the wrong end", last[len(last) // 2 :])
 
 
@@ -110,7 +113,7 @@ def _deep() -> Iterator[Hostile]:
     inner = boxes.changed(movie, b"mvhd", lambda old: boxes.box(b"mvhd", old) + boxes.nested(b"udta", depth))
     yield written("deep user data", inner, "", seconds=SECONDS, either=True)
     for name, id in (("segments", ebml.SEGMENT), ("tags", ebml.SIMPLE_TAG), ("clusters", ebml.CLUSTER)):
-        yield written(f"{depth} {name} in each other", ebml.matroska(ebml.nested(id, depth)))
+        yield written(f"{depth} {name} in each other", ebml.matroska(ebml.nested(id, depth)), "")
     yield from _cyclic()
 
 

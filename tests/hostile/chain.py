@@ -148,7 +148,8 @@ def convert(
     beside: Path | None = None,
 ) -> Verdict:
     """Does the job of the file at `original`, which becomes a blob; `beside` lies in the folder of every attempt."""
-    store = DirectoryBlobs(blobs)
+    store, scratch = DirectoryBlobs(blobs), scratch / str(os.getpid())
+    scratch.mkdir(exist_ok=True)
     blob = f"{uuid4().hex}-original"
     (blobs / blob).hardlink_to(original)
     taken = Artifact(title, "original", "video/mp4", original.stat().st_size, "0" * 64, blob)
