@@ -28,6 +28,9 @@ _SLOWEST_READING: Final = 4 * 2**20
 _ROOM: Final = 4 * 2**30
 """Bytes that a track may be larger than its original: 79 MB of FLAC hold a day of silence."""
 
+_LONGEST: Final = 100
+"""Hours. A few kilobytes can hold years of silence, or pauses that long."""
+
 _LARGEST_PICTURE: Final = 5_000_000
 """Bytes."""
 
@@ -176,6 +179,8 @@ class _Extraction:
         """Raises Reject if there is no sound, or less than there should be and its owner does not want that."""
         if not seconds:
             raise Reject("The sound track of this recording is empty.")
+        if seconds > 3600 * _LONGEST:
+            raise Reject(f"This recording is longer than {_LONGEST} hours; that is more than can be taken.")
         if not self.task.options.partial:
             check_length(seconds, self._promise)
         chosen, found = self.chosen, self.found

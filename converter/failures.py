@@ -20,6 +20,8 @@ REASONS: dict[Kind | Why, str] = {
     "error": "The sound of this recording cannot be decoded; the file seems to be damaged or copy-protected.",
     "deadline": "The recording took too long to convert.",
     "memory": "This recording takes more memory than any should; the file seems to be damaged, or made to do harm.",
+    "channels": "The sound of this recording has channels without a known place, such as left or right, so they cannot be "
+    "mixed.",
     "output limit": "The sound of this recording is larger than can be converted.",
 }
 """What a person reads, by what ffmpeg ran into, or why the probe could not read the file."""

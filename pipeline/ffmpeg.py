@@ -56,14 +56,21 @@ _SPEED = re.compile(rb" *([\d.]+(?:e\+\d+)?)x *")
 _PROGRESS = ("-nostats", "-progress", "pipe:1", "-stats_period", str(child.TICK))
 
 
-Kind = Literal["error", "deadline", "memory", "output limit", "machine"]
+_NO_PLACES = "Rematrix is needed"
+"""How libswresample says that it does not know where the channels belong."""
+
+_ENCODER = "Error encoding a frame"
+"""Encoders that are given no numbers (NaN) say that they had no memory."""
+
+Kind = Literal["error", "channels", "deadline", "memory", "output limit", "machine"]
 
 
 class FFmpegFailed(Exception):
     """ffmpeg made no whole file. `log` is the end of what it said: for the log, never for users.
 
-    `kind`: `error` (the input, or what was asked for, does not work); `deadline`, `memory` and `output limit` (it went
-    beyond what it was given); or `machine` (the disk is full, or somebody ended it; the same may work later).
+    `kind`: `error` (the input, or what was asked for, does not work), and of these `channels` (they cannot be mixed);
+    `deadline`, `memory` and `output limit` (it went beyond what it was given); or `machine` (the disk is full, or
+    somebody ended it; the same may work later).
     """
 
     def __init__(self, kind: Kind, log: str = "") -> None:
@@ -145,7 +152,9 @@ def kind(ended: child.Ended) -> Kind:
             return "machine"
     if ended.status == _STOPPED or os.strerror(errno.ENOSPC) in ended.log:
         return "machine"
-    return "memory" if os.strerror(errno.ENOMEM) in ended.log else "error"
+    if _NO_PLACES in ended.log:
+        return "channels"
+    return "memory" if os.strerror(errno.ENOMEM) in ended.log and _ENCODER not in ended.log else "error"
 
 
 class _ProgressReader:

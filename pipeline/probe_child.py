@@ -37,6 +37,13 @@ _PROTECTED = {"drms", "enca", "aavd"}
 _STREAMED = 0x7FFF0000
 """Bytes; as large as this or larger is the size in a WAV whose writer did not know it."""
 
+_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
+_PROPERTIES = struct.Struct("<48xQ8xQI")
+"""What follows that name: play duration in 100 ns, preroll in ms, flags of which the lowest is a broadcast's."""
+
+_HEAD = 4096
+"""First bytes of a file that are looked at for its length."""
+
 _TAGS = ("title", "artist", "date")
 _LONGEST_TEXT = 300
 _MOST_CHAPTERS = 500
@@ -101,6 +108,8 @@ def coded(stream: Any, codec: Any, form: str) -> dict[str, Any]:
 
 def promised(stream: Any, container_seconds: float | None) -> float | None:
     """Seconds of sound that the header promises. A container's length may be that of its pictures, so it counts only without any."""
+    if stream.container.format.name == "asf" and len(stream.container.streams) == 1:
+        return windows_media(stream.container)
     if stream.duration:
         return float(stream.duration * stream.time_base) * missing(stream.container)
     late = float((stream.start_time or 0) * stream.time_base)
@@ -113,10 +122,23 @@ def missing(container: Any) -> float:
     """How many times longer a WAV is by its header than it is: of one that breaks off libav counts what is there."""
     if container.format.name != "wav":
         return 1.0
-    with Path(container.name.removeprefix("file:")).open("rb") as file:
-        form, size = struct.unpack("<4sI", file.read(8))
+    form, size = struct.unpack_from("<4sI", head(container))
     told = form == b"RIFF" and size < _STREAMED
-    return max(1.0, (size + 8) / container.size) if told else 1.0
+    return max(1.0, float((size + 8) / container.size)) if told else 1.0
+
+
+def windows_media(container: Any) -> float | None:
+    """Seconds by the File Properties Object (ASF Specification, section 3.2), which libav doubts where a file breaks off."""
+    properties = head(container).partition(_FILE_PROPERTIES)[2]
+    if len(properties) < _PROPERTIES.size:
+        return None
+    play, preroll, flags = _PROPERTIES.unpack_from(properties)
+    return None if flags & 1 else max(0.0, play / 1e7 - preroll / 1e3)
+
+
+def head(container: Any) -> bytes:
+    with Path(container.name.removeprefix("file:")).open("rb") as file:
+        return file.read(_HEAD)
 
 
 def clock(text: str) -> float | None:
