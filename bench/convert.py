@@ -86,7 +86,7 @@ def _disk(recording: Path, short: Path, folder: Path) -> Iterator[Figure]:
     yield _room("encode of a part", long.disk("encode"), track + max(parts))
     yield _room("encode of three files", several.disk("encode"), sum(several.sizes("track")) + sum(three) + max(three))
     yield _room("join", long.disk("join"), sum(parts))
-    yield _room("draw", long.disk("draw"), audio)
+    yield _room("draw", long.disk("draw"), audio + 16 * SLACK)
 
 
 def _room(stage: str, held: int, formula: int) -> Figure:

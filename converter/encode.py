@@ -118,7 +118,7 @@ class Encoding:
             before = id3(tags, self.blobs, self.folder, progress)
         else:
             path = tagged(tags, self.blobs, self.folder, path.name, form, progress)
-        return keep(
+        kept = keep(
             self.task,
             self.blobs,
             path,
@@ -128,6 +128,8 @@ class Encoding:
             facts=facts.model_dump(mode="json"),
             before=before,
         )
+        path.unlink()  # the next file with tags takes its room
+        return kept
 
     def facts(self, form: AudioFormat, size: int, seconds: float) -> SoundFacts:
         return SoundFacts(
