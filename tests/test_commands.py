@@ -37,10 +37,10 @@ def test_the_demonstration_shows_and_writes_everything(tmp_path: Path) -> None:
     assert "what you can do for your country" in shown
     assert "Subject: Ready: talk.mp4" in shown
     assert "opens without a login" in shown
-    for stage in ("upload", "extract", "encode", "transcribe", "deliver"):
+    for stage in ("upload", "extract", "encode", "draw", "transcribe", "deliver"):
         assert re.search(rf"│ {stage} +│ +[0-9.]+ │", done.stdout)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        f"talk.{end}" for end in ("json", "mp3", "srt", "txt", "vtt")
+        f"talk.{end}" for end in ("json", "mp3", "srt", "txt", "vtt", "waveform.json", "waveform.png")
     ]
 
 

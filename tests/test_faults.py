@@ -78,7 +78,7 @@ def in_the_middle_of(client: Client, job_id: str, stage: str) -> None:
 
 def whole(job: dict[str, Any], title: str) -> bool:
     return job["state"] == "done" and names(job) == [
-        f"{title}.{end}" for end in ("json", "mp3", "mp4", "srt", "txt", "vtt")
+        f"{title}.{end}" for end in ("json", "mp3", "mp4", "srt", "txt", "vtt", "waveform.json", "waveform.png")
     ]
 
 

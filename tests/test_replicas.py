@@ -51,7 +51,7 @@ def first(installed_suite: Installation) -> Iterator[Client]:
 def test_a_job_is_watched_and_fetched_at_the_other_gateway(
     installed_suite: Installation, first: Client, second: Client, recording: Path, tmp_path: Path
 ) -> None:
-    job = first.upload(recording, transcribe="no", notify="")["id"]
+    job = first.upload(recording, transcribe="no", waveform="no", notify="")["id"]
     events = curl("-N", *first.bearer, f"{installed_suite.address(SECOND)}/v1/jobs/{job}/events", folder=tmp_path)
     last = [line.removeprefix("data: ") for line in events.splitlines() if line.startswith("data: ")][-1]
     done = json.loads(last)

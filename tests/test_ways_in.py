@@ -17,7 +17,7 @@ from tests.installation import Installation
 from tests.reading import link_opens, the_one_mail
 
 Suite = Embedded | Installation
-QUIET = {"transcribe": "no", "notify": ""}
+QUIET = {"transcribe": "no", "waveform": "no", "notify": ""}
 """Options of jobs that are over soon."""
 RAW = {
     "with its length": ("-T", "clip.mp4"),
@@ -119,9 +119,9 @@ def test_curl_learns_that_its_file_is_too_large_while_it_sends(suite: Suite, cli
 
 @pytest.mark.parametrize("way", ["with its length", "as a form", "by its address"])
 def test_one_format_is_one_transcript(way: str, suite: Suite, client: Client, recording: Path) -> None:
-    wanted = {"language": "en", "formats": "srt", "notify": ""}
+    wanted = {"language": "en", "formats": "srt", "waveform": "no", "notify": ""}
     if way == "by its address":
-        done = fetched_once(client, recording, language="en", formats=["srt"], notify=[])
+        done = fetched_once(client, recording, language="en", formats=["srt"], waveform=False, notify=[])
     else:
         done = client.ended(send(suite, client, way, recording, **wanted)["id"])
     assert (done["state"], done["options"]["language"]) == ("done", "en")
@@ -146,7 +146,7 @@ def test_a_recording_is_fetched_over_a_connection_that_breaks(suite: Suite, clie
     body = recording.read_bytes()
     with running() as site:
         url = site.put("/clip.mp4", ranges(body, most=len(body) // 2, ETag='"1"'), ranges(body, ETag='"1"'))
-        done = client.ended(fetch(client, url, transcribe=False, notify=[])["id"])
+        done = client.ended(fetch(client, url, transcribe=False, waveform=False, notify=[])["id"])
         assert [asked.headers["Range"] for asked in site.asked] == [None, f"bytes={len(body) // 2}-"]
     assert [stage["name"] for stage in done["stages"]] == ["fetch", "extract", "encode"]
     assert_arrived(client, done, recording)
@@ -159,7 +159,7 @@ def test_the_same_again_is_done_at_once_and_outlives_the_first(suite: Suite, cli
     again = client.upload(recording, transcribe="no")
     assert (again["state"], again["reused"], names(again)) == ("done", True, names(first))
     fids = {found["fid"] for job in (first, again) for found in job["artifacts"]}
-    assert len(fids) == 4
+    assert len(fids) == 8
     eventually(lambda: suite.stored() <= stored)
 
     assert client.http.delete(f"/v1/jobs/{first['id']}").status_code == 204
@@ -186,7 +186,7 @@ def removed_by_now(suite: Suite, client: Client, recording: Path) -> None:
 def test_bytes_that_come_by_address_are_known_too(suite: Suite, client: Client, recording: Path) -> None:
     before = originals(suite)
     client.ended(send(suite, client, "with its length", recording, **QUIET)["id"])
-    done = fetched_once(client, recording, transcribe=False, notify=[])
+    done = fetched_once(client, recording, transcribe=False, waveform=False, notify=[])
     assert (done["state"], done["reused"]) == ("done", True)
     assert [stage["name"] for stage in done["stages"]] == ["fetch"]
     assert_arrived(client, done, recording)
@@ -198,7 +198,7 @@ def test_a_file_with_other_options_is_worked_on_again_but_stored_once(
 ) -> None:
     before = originals(suite)
     first = client.ended(send(suite, client, "with its length", recording, **QUIET)["id"])
-    other = client.ended(send(suite, client, "as a form", recording, formats="txt", notify="")["id"])
+    other = client.ended(send(suite, client, "as a form", recording, formats="txt", waveform="no", notify="")["id"])
     assert (other["state"], other["reused"]) == ("done", False)
     assert names(other) == [*names(first), "clip.txt"]
     eventually(lambda: len(originals(suite) - before) == 1)

@@ -46,7 +46,7 @@ def assert_holds_all(content: bytes, job: dict[str, Any]) -> None:
 
 
 def test_the_archive_holds_every_file(suite: Suite, client: Client, job: dict[str, Any], tmp_path: Path) -> None:
-    assert len(job["artifacts"]) == 6
+    assert len(job["artifacts"]) == 8
     curl("-OJ", *client.bearer, f"{suite.url}/v1/jobs/{job['id']}/archive", folder=tmp_path)
     assert_holds_all((tmp_path / "clip.zip").read_bytes(), job)
 
@@ -137,14 +137,14 @@ def test_events_tell_the_life_of_a_job(suite: Suite, client: Client, recording: 
     assert (ranks, percents) == (sorted(ranks), sorted(percents))
     assert any(0 < percent < 100 for percent in percents)
     last, done = told[-1]
-    assert (done["state"], done["percent"], len(done["artifacts"])) == ("done", 100, 6)
+    assert (done["state"], done["percent"], len(done["artifacts"])) == ("done", 100, 8)
 
     again = ("-H", f"Last-Event-ID: {last}", "-w", "%{http_code}")
     assert curl(*again, *client.bearer, f"{suite.url}/v1/jobs/{job}/events", folder=tmp_path) == "204"
 
 
 def test_curl_waits_for_the_end_of_a_job(suite: Suite, client: Client, recording: Path, tmp_path: Path) -> None:
-    job = client.upload(recording, transcribe="no", notify="")
+    job = client.upload(recording, transcribe="no", waveform="no", notify="")
     assert job["state"] == "queued"
     answer = json.loads(curl(*client.bearer, f"{suite.url}/v1/jobs/{job['id']}?wait=30", folder=tmp_path))
     assert (answer["state"], names(answer)) == ("done", ["clip.mp3", "clip.mp4"])

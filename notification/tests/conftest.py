@@ -83,7 +83,7 @@ def attempt(catalog: Engine, blobs: DirectoryBlobs, tmp_path: Path) -> Callable[
             replace(TASK, **changes),
             blobs,
             tmp_path,
-            lambda _percent: None,
+            lambda _percent, _speed=None: None,
             ledger=Ledger(catalog),
             mailer=mailer(url),
             letters=LETTERS,
