@@ -7,7 +7,7 @@ import pytest
 from tests.hostile import polyglots, references
 from tests.hostile.canary import Canary, canary
 from tests.hostile.chain import Verdict
-from tests.hostile.judging import as_expected, harmless
+from tests.hostile.judging import as_expected, faults
 from tests.hostile.making import Hostile
 from tests.hostile.workplace import Workplace, workplace
 
@@ -46,22 +46,23 @@ def test_a_tool_without_guards_looks_where_it_is_told_to(bird: Canary) -> None:
 def test_nobody_looks_where_a_file_points(
     place: Workplace, bird: Canary, corpus: Callable[[Canary], Iterator[Hostile]]
 ) -> None:
-    for hostile in corpus(bird):
-        verdict = place.convert(hostile)
-        harmless(place, verdict)
+    def look(hostile: Hostile, verdict: Verdict) -> None:
         as_expected(hostile, verdict)
-        _kept_from(bird, place, verdict, hostile.name)
-        place.clear()
+        kept_from(bird, place, verdict)
+
+    found = [fault for hostile in corpus(bird) for fault in faults(place, hostile, look)]
+    assert not found, "\n".join(found)
+    assert not place.left()
 
 
-def _kept_from(bird: Canary, place: Workplace, verdict: Verdict, name: str) -> None:
+def kept_from(bird: Canary, place: Workplace, verdict: Verdict) -> None:
     """The canary was not called, is not heard in any sound, and none of its bytes, nor those of a second file, are kept."""
-    assert bird.calls == [], name
+    assert not bird.calls, bird.calls
     for blob in place.made():
-        assert bird.secret not in blob.read_bytes(), name
+        assert bird.secret not in blob.read_bytes(), "the canary is kept"
     for audio in verdict.of("audio"):
-        assert not bird.shows(place.path(audio)), name
-        assert not any(mark in place.path(audio).read_bytes() for mark in polyglots.MARKS), name
+        assert not bird.shows(place.path(audio)), "the canary is heard"
+        assert not any(mark in place.path(audio).read_bytes() for mark in polyglots.MARKS), "a second file is kept"
 
 
 def test_a_list_of_recordings_is_called_what_it_is(place: Workplace, bird: Canary) -> None:

@@ -34,14 +34,7 @@ def written(name: str, content: bytes, reason: str = UNREADABLE, **expected: obj
     return Hostile(name, write, reason, **expected)  # type: ignore[arg-type]
 
 
-def corpus() -> Iterator[Hostile]:
-    yield from _no_media()
-    yield from _cut()
-    yield from _lying_tables()
-    yield from _deep()
-
-
-def _no_media() -> Iterator[Hostile]:
+def no_media() -> Iterator[Hostile]:
     dice = random.Random(7)
     yield written("nothing", b"", "empty")
     yield written("one byte", b"\0")
@@ -54,7 +47,7 @@ def _no_media() -> Iterator[Hostile]:
     yield written("ID3 and nothing else", b"ID3\x03\0\0\x7f\x7f\x7f\x7f" + bytes(1000))
 
 
-def _cut() -> Iterator[Hostile]:
+def cut() -> Iterator[Hostile]:
     for kind in KINDS:
         whole = index_first() if kind == "mp4" else sound(kind)
         for tenth in (1, 5, 9):
@@ -69,7 +62,7 @@ def _cut() -> Iterator[Hostile]:
     yield written("an index at the wrong end", last[len(last) // 2 :])
 
 
-def _lying_tables() -> Iterator[Hostile]:
+def lying_tables() -> Iterator[Hostile]:
     movie = index_first()
     lies = {
         "more sizes than bytes": boxes.replaced(movie, b"stsz", 0, MANY),
@@ -106,7 +99,7 @@ def _flac_that_promises(samples: int) -> bytes:
     return bytes(whole)
 
 
-def _deep() -> Iterator[Hostile]:
+def deep() -> Iterator[Hostile]:
     movie, depth = index_first(), 20_000
     for kind in (b"moov", b"udta", b"trak", b"meta"):
         yield written(f"{depth} times {kind.decode()}", movie[:32] + boxes.nested(kind, depth))

@@ -114,6 +114,8 @@ class _Job:
 
     def _take(self, result: Result) -> None:
         spent = {artifact.blob for artifact in result.spent}
+        for blob in spent:
+            self.blobs.delete(blob)
         kept = [artifact for artifact in [*self.artifacts, *result.artifacts] if artifact.blob not in spent]
         self.artifacts = [_through_the_catalog(artifact, result) for artifact in kept]
 

@@ -1,7 +1,9 @@
 """What has to hold of every job, however hostile its recording."""
 
 import re
+from collections.abc import Callable, Iterator
 from fractions import Fraction
+from typing import Any
 
 import av
 
@@ -19,8 +21,23 @@ MEMORY = 150 * 2**20
 CHILD_MEMORY = 2**30
 """Bytes that any of its children may ever have."""
 
+Look = Callable[[Hostile, Verdict], None]
+"""Raises AssertionError for more than is wrong with any job."""
+
 _SENTENCE = re.compile(r"[A-Z][^\n/\\<>{}]{10,400}\.")
 _INTERNAL = re.compile(r"ffmpeg|libav|Traceback|Error|errno|0x[0-9a-f]|\w+\(|/tmp|None|nan")
+
+
+def faults(place: Workplace, hostile: Hostile, look: Look, **asked: Any) -> Iterator[str]:
+    """What is wrong with what comes of a file, if anything; `asked` goes before what it asks for itself."""
+    verdict = place.convert(hostile, **asked)
+    try:
+        harmless(place, verdict)
+        look(hostile, verdict)
+    except (AssertionError, av.FFmpegError) as fault:
+        yield f"{hostile.name}: {fault}"
+    finally:
+        place.remove(verdict)
 
 
 def harmless(place: Workplace, verdict: Verdict) -> None:
@@ -43,13 +60,16 @@ def harmless(place: Workplace, verdict: Verdict) -> None:
 def as_expected(hostile: Hostile, verdict: Verdict) -> None:
     """Raises AssertionError unless it was refused for the reason that it has, or taken at the length that it has."""
     if verdict.reason is not None:
-        assert hostile.either or hostile.seconds is None, f"{hostile.name}: {verdict.reason}"
-        assert hostile.reason in verdict.reason, f"{hostile.name}: {verdict.reason}"
+        assert hostile.either or hostile.seconds is None, verdict.reason
+        assert hostile.reason in verdict.reason, verdict.reason
         return
-    assert hostile.seconds is not None, hostile.name
+    assert hostile.seconds is not None, "it was taken"
     for audio in verdict.of("audio"):
-        assert audio.facts["seconds"] < hostile.seconds + 0.1, hostile.name
-        assert hostile.either or audio.facts["seconds"] > hostile.seconds - 0.1, hostile.name
+        seconds, longest = audio.facts["seconds"], hostile.seconds + 0.1 + hostile.seconds / 1000
+        assert seconds < longest, f"{seconds} s became of {hostile.seconds}"
+        assert hostile.either or seconds > hostile.seconds - 0.1 - hostile.seconds / 1000, (
+            f"{seconds} s are left of {hostile.seconds}"
+        )
 
 
 def whole(place: Workplace, audio: Artifact) -> float:

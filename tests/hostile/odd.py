@@ -15,17 +15,7 @@ FLOATS = struct.pack("<4f", float("nan"), float("inf"), float("-inf"), 1e38) * 1
 KEY = ("-encryption_key", "76a6c65c5ea762046bd749a2e632ccbb", "-encryption_kid", "a7e61c373e219033c21091fa607bf3b8")
 
 
-def corpus() -> Iterator[Hostile]:
-    yield from _little()
-    yield from _much()
-    yield from _rates()
-    yield from _numbers()
-    yield from _protected()
-    yield from _pictures()
-    yield from _words()
-
-
-def _little() -> Iterator[Hostile]:
+def little() -> Iterator[Hostile]:
     yield written("pictures alone", made(*card(), kind="mp4"), NO_SOUND)
     drop = ("-c", "copy", "-bsf:a", "noise=drop=1")
     for kind in ("mkv", "wav", "mp4"):
@@ -35,7 +25,7 @@ def _little() -> Iterator[Hostile]:
     yield written("silence", made("-f", "lavfi", "-i", "anullsrc", "-t", "1", kind="wav"), seconds=1)
 
 
-def _much() -> Iterator[Hostile]:
+def much() -> Iterator[Hostile]:
     movie, clip = made(*sine(0.2), kind="mp4"), ebml.cluster(0, bytes(8820))
     for streams in (200, 1001):
         traks = boxes.changed(movie, b"trak", lambda old, n=streams: n * boxes.box(b"trak", old))
@@ -56,7 +46,7 @@ def _of(content: bytes, *arguments: str, kind: str, given: tuple[str, ...] = ())
         return made(*given, "-i", file.name, *arguments, kind=kind)
 
 
-def _rates() -> Iterator[Hostile]:
+def rates() -> Iterator[Hostile]:
     yield written("7,999 Hz", made(*sine(rate=7999), kind="wav"), seconds=1)
     yield written("192 kHz", made(*sine(rate=192000), kind="wav"), seconds=1)
     for hertz in (0, 1, 11, 2**31 - 1, 2**31, 2**32 - 1):
@@ -78,7 +68,7 @@ def wav(
     return struct.pack("<4sI", b"RIFF", len(content)) + content
 
 
-def _numbers() -> Iterator[Hostile]:
+def numbers() -> Iterator[Hostile]:
     for name, loudness in (("as they are", "off"), ("at -16 LUFS", -16)):
         options = {"loudness": loudness}
         floats = wav(bits=32, align=4, form=3, sound=FLOATS)
@@ -87,7 +77,7 @@ def _numbers() -> Iterator[Hostile]:
     yield written("samples louder than all", doubles, "", seconds=1, either=True, options={"loudness": -16})
 
 
-def _protected() -> Iterator[Hostile]:
+def protected() -> Iterator[Hostile]:
     whole = sound("mp4")
     secret = made(*sine(), "-encryption_scheme", "cenc-aes-ctr", *KEY, kind="mp4")
     yield written("common encryption", secret, "copy-protected")
@@ -97,7 +87,7 @@ def _protected() -> Iterator[Hostile]:
     yield written("a sound of unknown name", whole.replace(b"mp4a", b"xxxx", 1), "", seconds=3)
 
 
-def _pictures() -> Iterator[Hostile]:
+def pictures() -> Iterator[Hostile]:
     cover = made(*card(0.1), "-frames:v", "1", kind="jpg")
     for kind in ("mp3", "m4a", "flac"):
         yield Hostile(f"{kind} with a picture", partial(_with_picture, cover, kind), seconds=1)
@@ -154,7 +144,7 @@ def _apic(media_type: str, picture: bytes) -> bytes:
     return frame(b"APIC", b"\0" + media_type.encode() + b"\0\x03\0" + picture)
 
 
-def _words() -> Iterator[Hostile]:
+def words() -> Iterator[Hostile]:
     evil = "a\n[CHAPTER]\nTIMEBASE=1/1\nSTART=0\nEND=9\ntitle=forged; # = \\ \x01\x7f\u202e\u2028 <script>"
     tags = [frame(kind, b"\x01" + evil.encode("utf-16")) for kind in (b"TIT2", b"TPE1", b"TYER", b"TXXX", b"COMM")]
     yield written("words that are commands", id3(*tags) + sound("mp3"), seconds=3)

@@ -19,7 +19,8 @@ MARKS = PAGE, LETTER
 def corpus(canary: Canary) -> Iterator[Hostile]:
     movie = sound("mp4")
     page_first = boxes.box(b"free", b"-->" + PAGE + b"<!--") + movie
-    yield written("a movie that is a page", page_first, "", seconds=3)
+    yield written("a page that is a movie", page_first, "", seconds=3, either=True)
+    yield written("a movie that is a page", movie + boxes.box(b"free", PAGE), "", seconds=3)
     yield written(
         "a movie in the middle of a page",
         movie[:32] + boxes.box(b"free", PAGE) + movie[32:],
@@ -33,13 +34,13 @@ def corpus(canary: Canary) -> Iterator[Hostile]:
         "a song that is a page",
         id3(frame(b"COMM", b"\0eng\0" + PAGE), frame(b"GEOB", b"\0text/html\0\0\0" + PAGE)) + sound("mp3"),
         "",
-        seconds=3.1,
+        seconds=3,
     )
     yield written("a wave that is a page", sound("wav") + PAGE, "", seconds=3)
     yield written("a wave that is an archive", sound("wav") + _archive(), "", seconds=3)
-    yield written("a song that is a document", b"%PDF-1.4\n" + sound("mp3") + b"\n%%EOF", "", seconds=3.1, either=True)
+    yield written("a song that is a document", b"%PDF-1.4\n" + sound("mp3") + b"\n%%EOF", "", seconds=3, either=True)
     yield written(
-        "a picture that is a song", b"GIF89a" + b"\x01\0\x01\0\0\0\0;" + sound("mp3"), "", seconds=3.1, either=True
+        "a picture that is a song", b"GIF89a" + b"\x01\0\x01\0\0\0\0;" + sound("mp3"), "", seconds=3, either=True
     )
     note = ebml.element(
         0x1941A469,

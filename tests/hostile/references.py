@@ -144,4 +144,4 @@ def _covers(canary: Canary) -> Iterator[Reference]:
     for place in (str(canary.path), canary.url):
         link = frame(b"APIC", b"\0-->\0\x03\0" + place.encode())
         tag = id3(link, frame(b"WOAF", place.encode()), frame(b"LINK", b"APIC" + place.encode() + b"\0"))
-        yield Reference(f"a picture that is {place[:5]}", partial(_write, tag + clip), "", 1.1)
+        yield Reference(f"a picture that is {place[:5]}", partial(_write, tag + clip), "", 1)

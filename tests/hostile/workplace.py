@@ -47,14 +47,13 @@ class Workplace:
         return (path for path in self.blobs.iterdir() if not path.name.endswith("-original"))
 
     def remove(self, verdict: Verdict) -> None:
-        """Removes the blobs of a job."""
+        """Removes the blobs of a job that it handed in."""
         for artifact in verdict.artifacts:  # a track may be the original
             self.path(artifact).unlink(missing_ok=True)
 
-    def clear(self) -> None:
-        """Removes all blobs."""
-        for path in self.blobs.iterdir():
-            path.unlink()
+    def left(self) -> set[str]:
+        """Names of all that jobs which are gone have left, in the store and outside of it."""
+        return {path.name for path in self.blobs.iterdir()} | {path.name for path in self.scratch.glob("*/*")}
 
 
 @contextmanager
