@@ -18,7 +18,9 @@ from pipeline.blobs import CHUNK
 DELAY = 576
 """Samples of silence that LAME puts in front (`ENCDELAY`)."""
 
-_HEADER = 4
+HEADER = 4
+"""Bytes."""
+
 _MPEG1 = 0b11
 _LAYER3 = 0b01
 _RATES = (44100, 48000, 32000)
@@ -60,11 +62,11 @@ class Format:
     @classmethod
     def of(cls, header: bytes) -> Self:
         """Raises Damaged."""
-        if len(header) < _HEADER or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
+        if len(header) < HEADER or header[0] != 0xFF or header[1] & 0xE0 != 0xE0:
             raise Damaged("no frame begins here")
         version, layer, unprotected, rate = header[1] >> 3 & 3, header[1] >> 1 & 3, header[1] & 1, header[2] >> 2 & 3
         if version not in _SHIFTS or layer != _LAYER3 or not unprotected or rate == len(_RATES):
-            raise Damaged(f"not a frame of LAME's: {header[:_HEADER].hex()}")
+            raise Damaged(f"not a frame of LAME's: {header[:HEADER].hex()}")
         return cls(version, rate, header[3] >> 6 == 0b11)
 
     @property
@@ -89,8 +91,8 @@ class Format:
     def front(self) -> int:
         """Bytes of header and side information, behind which the area for main data begins."""
         if self.mpeg1:
-            return _HEADER + (17 if self.mono else 32)
-        return _HEADER + (9 if self.mono else 17)
+            return HEADER + (17 if self.mono else 32)
+        return HEADER + (9 if self.mono else 17)
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
@@ -121,7 +123,7 @@ class MainData(NamedTuple):
 
 
 def main_data(frame: bytes, form: Format) -> MainData:
-    side = frame[_HEADER : form.front]
+    side = frame[HEADER : form.front]
     bits, length = int.from_bytes(side, "big"), 8 * len(side)
 
     def read(position: int, width: int) -> int:
@@ -143,7 +145,7 @@ class Frames:
         """Raises Damaged unless frames of one format follow each other over every byte."""
         self.path, self.first = path, first
         with path.open("rb") as file:
-            self.form = Format.of(file.read(_HEADER))
+            self.form = Format.of(file.read(HEADER))
             self._starts = array("Q", _walk(file.fileno(), self.form))
         if self._starts[-1] != path.stat().st_size:
             raise Damaged("the last frame is cut short")
@@ -169,7 +171,7 @@ def _walk(file: int, form: Format) -> Iterator[int]:
     """Where each frame begins, and where one behind the last would. Raises Damaged."""
     sizes, second, mono, position = form.sizes, 0xE0 | form.version << 3 | _LAYER3 << 1 | 1, form.mono, 0
     while chunk := os.pread(file, CHUNK, position):
-        at, last = 0, len(chunk) - _HEADER
+        at, last = 0, len(chunk) - HEADER
         while at <= last:
             size = sizes[chunk[at + 2]]
             if chunk[at] != 0xFF or chunk[at + 1] != second or not size or (chunk[at + 3] >= 0xC0) != mono:

@@ -8,7 +8,7 @@ frame says has to change. Decoders do not complain of main data that is wrong, s
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from converter.mp3 import HIGHEST, Format, Frames, MainData, main_data
+from converter.mp3 import HEADER, HIGHEST, Format, Frames, MainData, main_data
 
 SEARCH = 12
 """Frames behind the nominal seam among which a place is looked for."""
@@ -32,18 +32,25 @@ class Seam:
 
 
 def seam(left: Frames, right: Frames, nominal: int) -> Seam:
-    """At frame `nominal`, or the first behind it that fits. Raises NoSeam."""
+    """At frame `nominal` or a few behind it; where the frames of both are the same, if there is such a place. Raises NoSeam."""
     if left.form != right.form:
         raise NoSeam("the parts are of different formats")
     places = range(nominal, min(nominal + SEARCH, left.end - FLUSH, right.end - 1) + 1)
-    for number in places:
-        if _needed(right, number) <= _last(left, number).free:
-            return _mended(left, right, number, room=0)
+    fitting = [number for number in places if _needed(right, number) <= _last(left, number).free]
+    if fitting:
+        same = (number for number in fitting if _side(left, number) == _side(right, number))
+        return _mended(left, right, next(same, fitting[0]), room=0)
     for number in places:
         room = _needed(right, number) - _last(left, number).free
         if _raised(left.frames(number - 1, number)[0], left.form, room):
             return _mended(left, right, number, room)
     raise NoSeam(f"nowhere within {len(places)} frames of frame {nominal}")
+
+
+def _side(part: Frames, number: int) -> bytes:
+    """The side information of a frame: two encoders that give it the same have come to the same state."""
+    (frame,) = part.frames(number, number + 1)
+    return frame[HEADER : part.form.front]
 
 
 def _needed(right: Frames, number: int) -> int:

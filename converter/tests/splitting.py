@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from structlog.testing import capture_logs
 
 from converter.encode import encode
 from converter.join import join
@@ -53,9 +54,8 @@ class Splitting(Studio):
         asked = self.task("extract", path, {}, **options)
         track = Track.of(asked)
         minutes = asked.options.profile(self.kbit).seconds(track.seconds) / (self.parts + 0.01) / 60
-        sizes = {"bitrate_kbit": self.kbit, "part_minutes": minutes, "most_parts": 99}
         measured = self.measure(path, **options).model_dump(mode="json") if "loudness" in options else {}
-        return encodings(asked.options, track, measured, **sizes)
+        return encodings(asked.options, track, measured, bitrate_kbit=self.kbit, part_minutes=minutes, most_parts=99)
 
     def do(self, following: NextTask, path: Path, progress: Progress = quiet, **options: Any) -> Result:
         task = replace(self.task("encode", path, following.args, **options), part=following.part)
@@ -66,8 +66,10 @@ class Splitting(Studio):
         tasks = self.plan(path, **options)
         assert len(tasks) == self.parts
         results = [self.do(following, path, **options) for following in tasks]
-        (audio,) = self.join([*map(made, results)], path, results[-1].next[0].args, **options).artifacts
-        return self.kept(audio)
+        with capture_logs() as logs:
+            joined = self.join([*map(made, results)], path, results[-1].next[0].args, **options)
+        assert not logs  # and so it was not encoded anew
+        return self.kept(made(joined))
 
     def whole(self, path: Path, **options: Any) -> Path:
         """In one piece."""

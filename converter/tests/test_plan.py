@@ -65,7 +65,7 @@ def test_what_was_measured_is_told_to_all_and_says_how_long_the_result_is() -> N
     measured = {"level": {"integrated": -20.0}, "seconds": 900.0, "gain": 4.0}
     tasks = planned(1800, audio="mp3,opus", measured=measured)
     assert len(parts(tasks)) == 3
-    assert all(task.args | measured == task.args for task in tasks)
+    assert all({**task.args, **measured} == task.args for task in tasks)
     assert planned(300, measured=measured) != planned(300)
 
 

@@ -1,6 +1,7 @@
 """Seams of an MP3 that was made in parts, heard beside the same in one piece: decoders say nothing of a seam that is wrong."""
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,10 @@ def errors(sound: Sound, other: Sound, rate: int) -> np.ndarray[Any, np.dtype[np
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("rate", "channels"), [(44100, 2), (48000, 2), (24000, 1), (22050, 1)])
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize(
+    ("source", "rate", "channels"),
+    [*product(SOURCES, (44100, 48000), (2,)), ("speech", 24000, 1), ("speech", 22050, 1)],
+)
 def test_no_seam_is_heard(splitting: Splitting, source: str, rate: int, channels: int, mode: str) -> None:
     path, options = recording(splitting.root, source, SECONDS, rate, channels), MODES[mode]
     whole, joined = splitting.whole(path, **options), splitting.split(path, **options)
