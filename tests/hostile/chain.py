@@ -167,7 +167,7 @@ def convert(
         artifacts=tuple(job.artifacts),
         seconds=time.monotonic() - began,
         processor=_children() - used,
-        peak=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        peak=_peak(),
         child_peak=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024,
         before=before,
         after=_leavings(scratch),
@@ -184,6 +184,12 @@ def _ended(ending: dict[str, Any]) -> Iterator[None]:
         ending["retry"] = retried.reason
     except Exception:
         ending["escaped"] = traceback.format_exc()
+
+
+def _peak() -> int:
+    """Bytes; getrusage(2) would count what the parent had when it forked."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
 
 
 def _children() -> float:
