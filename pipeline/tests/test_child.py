@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from dev.waiting import eventually
 from pipeline import child
 from pipeline.child import Limits
 
@@ -22,6 +23,7 @@ UNKNOWN_PROCESSOR = ("linux32",)
 WORKER = """
 import json, sys
 from pathlib import Path
+from dev.waiting import eventually
 from pipeline import child
 heard = bytearray()
 limits = child.Limits(seconds=20, memory=2**30, file_size=0)
@@ -119,3 +121,10 @@ def test_a_child_has_all_its_limits_and_gives_way_to_servers() -> None:
 def test_a_worker_that_is_limited_itself_starts_children() -> None:
     _, heard = child_of_a_worker((*NOBODY, "prlimit", "--nproc=4000:4000", "--fsize=0:0", "--"), "echo", "here")
     assert heard == "here\n"
+
+
+def test_what_a_child_leaves_behind_is_ended_with_it(tmp_path: Path) -> None:
+    heard = bytearray()
+    command = ["sh", "-c", "sleep 600 >/dev/null 2>&1 & echo $!"]
+    assert child.run(command, folder=tmp_path, limits=LIMITS, hear=heard.extend).status == 0
+    eventually(lambda: not Path(f"/proc/{int(heard)}").exists())
