@@ -11,19 +11,15 @@ from pipeline.work import NextTask
 
 
 def planned(seconds: float, *, rate: int = 44100, minutes: float = 5, most: int = 16, **asked: Any) -> list[NextTask]:
-    known = {name: asked.pop(name) for name in ("exact", "container", "bit_rate", "codec") if name in asked}
-    measured = asked.pop("measured", {})
-    facts = {
-        "stream": 0,
-        "seconds": seconds,
-        "codec": "aac",
-        "channels": 2,
-        "sample_rate": rate,
-        "exact": True,
-        **known,
+    known: dict[str, Any] = {
+        name: asked.pop(name) for name in ("exact", "container", "bit_rate", "codec") if name in asked
     }
-    sizes = {"bitrate_kbit": 128, "part_minutes": minutes, "most_parts": most}
-    return encodings(Options.model_validate(asked), Track.model_validate(facts), measured, **sizes)
+    measured = asked.pop("measured", {})
+    facts: dict[str, Any] = {"stream": 0, "seconds": seconds, "codec": "aac", "channels": 2, "sample_rate": rate}
+    track = Track.model_validate({**facts, "exact": True, **known})
+    return encodings(
+        Options.model_validate(asked), track, measured, bitrate_kbit=128, part_minutes=minutes, most_parts=most
+    )
 
 
 def parts(tasks: list[NextTask]) -> list[Part]:
