@@ -5,6 +5,7 @@ run(ffmpeg.output(meter.on(stream), ...), ..., log=meter.read)
 meter.level
 """
 
+import math
 import re
 from typing import Any
 
@@ -41,11 +42,11 @@ class Meter:
 
 
 def _level(integrated: float, range: float, peak: float) -> Level:
-    if integrated <= _SILENCE:
+    if not integrated > _SILENCE or not math.isfinite(integrated):
         return Level(integrated=None, true_peak=_finite(peak))
-    return Level(integrated=integrated, range=range, true_peak=_finite(peak))
+    return Level(integrated=integrated, range=_finite(range), true_peak=_finite(peak))
 
 
-def _finite(peak: float) -> float | None:
-    """JSON has no infinity, which is the peak of digital silence."""
-    return peak if peak > float("-inf") else None
+def _finite(figure: float) -> float | None:
+    """JSON has neither infinity nor NaN: digital silence has such a peak, samples that are none have such a loudness."""
+    return figure if math.isfinite(figure) else None

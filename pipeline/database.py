@@ -1,8 +1,10 @@
 """SQL databases: engines, transactions and times that read the same on MySQL and SQLite."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
@@ -21,14 +23,45 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import mysql
-from sqlalchemy.exc import ArgumentError, DisconnectionError, InterfaceError, OperationalError, TimeoutError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DisconnectionError,
+    InterfaceError,
+    OperationalError,
+    TimeoutError,
+)
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
 from pipeline.errors import Unavailable
 
 AWAY = (DisconnectionError, InterfaceError, OperationalError, TimeoutError)
-"""What SQLAlchemy raises when a database cannot be reached, is locked or gives up: trying again may help."""
+"""What SQLAlchemy raises when a database cannot be reached, is locked or gives up: trying again may help.
+
+An OperationalError may as well be about the statement, see `_is_about_statement`.
+"""
+
+_MYSQL_CLIENT = range(2000, 3000)
+"""Errors of MySQL's client library: no connection, or a lost one."""
+
+_MYSQL_SERVER = frozenset(
+    {
+        *(1020, 1205, 1213),  # the row has changed meanwhile; a lock that takes too long; a deadlock
+        *(1021, 1023, 1024, 1026, 1030, 1114, 1180),  # disk full, or not to be read or written
+        *(1037, 1038, 1041, 1135),  # no memory, no threads
+        *(1040, 1203, 1226),  # too many connections, or too much use
+        *(1047, 1053, 1290, 1836),  # not ready, being shut down, read only
+        *(1152, 1158, 1159, 1160, 1161, 1184),  # network
+        *(1317, 1927, 1969, 3024, 3169, 4031),  # query or connection ended by somebody, or by a limit of time
+    }
+)
+"""Errors of MySQL and MariaDB that are the server's own trouble; all others are about the statement or its data."""
+
+_SQLITE_ERROR = 1
+"""SQLite's code for what is wrong with a statement, https://www.sqlite.org/rescode.html#error"""
+
+_to_json = partial(json.dumps, allow_nan=False)
+"""MySQL refuses what is not JSON. Raises ValueError for infinity and NaN."""
 
 MYSQL_TABLE: dict[str, Any] = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
 """Options of every table: text is compared as it is, so that two addresses or ids are never taken for one."""
@@ -83,6 +116,7 @@ def _mysql(url: URL, seconds: int) -> Engine:
     return create_engine(
         url,
         connect_args={"charset": "utf8mb4", **limits},
+        json_serializer=_to_json,
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,
         pool_recycle=1800,
@@ -91,7 +125,7 @@ def _mysql(url: URL, seconds: int) -> Engine:
 
 
 def _sqlite(url: URL, seconds: int) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": seconds}, pool_timeout=seconds)
+    engine = create_engine(url, connect_args={"timeout": seconds}, json_serializer=_to_json, pool_timeout=seconds)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_immediate)
     return engine
@@ -120,11 +154,24 @@ def transaction(engine: Engine) -> Iterator[Session]:
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raises Unavailable from what SQLAlchemy says when a database is away."""
+    """Raises Unavailable from what SQLAlchemy says when a database is away; what is about a statement passes as it is."""
     try:
         yield
     except AWAY as error:
+        if _is_about_statement(error):
+            raise
         raise Unavailable("the database does not answer") from error
+
+
+def _is_about_statement(error: Exception) -> bool:
+    """Whether trying again is in vain: the drivers put many such errors in one class with those of a server that is away."""
+    if not isinstance(error, OperationalError) or error.statement is None or error.connection_invalidated:
+        return False
+    in_sqlite = getattr(error.orig, "sqlite_errorcode", None)
+    if in_sqlite is not None:
+        return bool(in_sqlite == _SQLITE_ERROR)
+    code = error.orig.args[0] if error.orig and error.orig.args else None
+    return isinstance(code, int) and code not in _MYSQL_CLIENT and code not in _MYSQL_SERVER
 
 
 def changed(session: Session, statement: Update | Delete) -> int:

@@ -1,3 +1,4 @@
+import json
 import subprocess
 from pathlib import Path
 
@@ -47,6 +48,27 @@ def test_loudness_and_true_peak_agree_with_other_meters(tmp_path: Path) -> None:
 def test_silence_has_no_loudness(tmp_path: Path, seconds: str) -> None:
     make(tmp_path / "sound.wav", "-f", "lavfi", "-i", f"anullsrc=r=8000:cl=mono:d={seconds}")
     assert measured(tmp_path) == Level(integrated=None, range=None, true_peak=None)
+
+
+@pytest.mark.parametrize("odd", ["inf", "nan", "3e38"])
+def test_only_figures_that_json_has_come_of_samples_that_are_none(tmp_path: Path, odd: str) -> None:
+    samples = 0.1 * np.sin(np.arange(48000) / 8)
+    samples[20000:20005] = float(odd)
+    (tmp_path / "raw").write_bytes(samples.astype("<f4").tobytes())
+    make(
+        tmp_path / "sound.wav",
+        "-f",
+        "f32le",
+        "-ar",
+        "48000",
+        "-ac",
+        "1",
+        "-i",
+        str(tmp_path / "raw"),
+        "-c:a",
+        "pcm_f32le",
+    )
+    json.dumps(measured(tmp_path).model_dump(), allow_nan=False)
 
 
 def test_what_a_file_says_of_itself_is_not_taken_for_its_loudness(tmp_path: Path) -> None:

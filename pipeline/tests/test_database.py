@@ -5,8 +5,8 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
-from sqlalchemy import Engine, String, select, text
-from sqlalchemy.exc import IntegrityError, StatementError
+from sqlalchemy import JSON, Engine, String, select, text
+from sqlalchemy.exc import IntegrityError, OperationalError, StatementError
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from pipeline.database import MYSQL_TABLE, UtcDateTime, connect, now, ping, transaction
@@ -24,6 +24,7 @@ class Note(Base):
     name: Mapped[str] = mapped_column(String(50), primary_key=True)
     count: Mapped[int] = mapped_column(default=0)
     at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    facts: Mapped[dict[str, float] | None] = mapped_column(JSON)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("mysql", marks=pytest.mark.servers)])
@@ -130,6 +131,52 @@ def test_a_broken_rule_is_not_an_absence(engine: Engine) -> None:
         session.add(Note(name="twice"))
     with pytest.raises(IntegrityError), transaction(engine) as session:
         session.add(Note(name="twice"))
+
+
+@pytest.mark.parametrize("statement", ["UPDATE notes SET colour = 'red'", "UPDATE notes SET name = WHATEVER(name)"])
+def test_a_statement_that_never_works_is_not_an_absence(engine: Engine, statement: str) -> None:
+    with pytest.raises(OperationalError), transaction(engine) as session:
+        session.execute(text(statement))
+    ping(engine)
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("facts", ["Infinity", "{", '{"peak": NaN}'])
+def test_data_that_mysql_refuses_is_not_an_absence(mysql_url: str, facts: str) -> None:
+    engine = connect(mysql_url)
+    Base.metadata.create_all(engine)
+    with pytest.raises(OperationalError), transaction(engine) as session:
+        session.execute(text("INSERT INTO notes (name, count, facts) VALUES ('odd', 0, :facts)"), {"facts": facts})
+    ping(engine)
+    engine.dispose()
+
+
+def wait_for_lock(engine: Engine, name: str) -> None:
+    with transaction(engine) as session:
+        session.execute(text("SET innodb_lock_wait_timeout = 1"))
+        session.get_one(Note, name, with_for_update=True)
+
+
+@pytest.mark.servers
+def test_a_lock_that_takes_too_long_and_a_query_that_was_ended_are_absences(mysql_url: str) -> None:
+    engine = connect(mysql_url)
+    Base.metadata.create_all(engine)
+    with transaction(engine) as session:
+        session.add(Note(name="held"))
+    with transaction(engine) as session:
+        session.get_one(Note, "held", with_for_update=True)
+        with pytest.raises(Unavailable):
+            wait_for_lock(engine, "held")
+    with pytest.raises(Unavailable), transaction(engine) as session:
+        session.execute(text("KILL QUERY CONNECTION_ID()"))
+    engine.dispose()
+
+
+@pytest.mark.parametrize("peak", [float("inf"), float("-inf"), float("nan")])
+def test_figures_that_json_does_not_have_are_refused(engine: Engine, peak: float) -> None:
+    with pytest.raises(StatementError, match="not JSON compliant"), transaction(engine) as session:
+        session.add(Note(name="odd", facts={"peak": peak}))
+    assert read(engine, "odd") is None
 
 
 def test_a_locked_sqlite_is_unavailable_in_bounded_time(tmp_path: Path) -> None:

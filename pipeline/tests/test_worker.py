@@ -14,7 +14,7 @@ from pipeline.errors import Reject, Retry, Unavailable
 from pipeline.jobs import Job, Jobs
 from pipeline.queues.memory import MemoryQueue
 from pipeline.removals import Removals
-from pipeline.tasks import Tasks
+from pipeline.tasks import LAPSED, MAX_LAPSES, Tasks
 from pipeline.tests.makers import OWNER, a_job, an_artifact, stored_blobs, write
 from pipeline.work import Handler, NextTask, Progress, Result, Task
 from pipeline.worker import Worker
@@ -247,6 +247,25 @@ def test_a_result_that_cannot_be_committed_does_not_end_the_worker(
         sender.send([message])
         assert ended(sender, good).state == "done"
     assert Jobs(sender.tasks.engine).get(OWNER, bad.id).state == "running"  # type: ignore[union-attr]
+
+
+@pytest.mark.slow
+def test_a_result_that_never_can_be_committed_ends_its_job(flow: Flow, catalog: Engine, tmp_path: Path) -> None:
+    """JSON has no infinity."""
+    loud = NextTask("encode", args={"level": {"true_peak": float("inf")}})
+    flow.acts["extract"] = lambda *_: Result(next=[loud])
+    sender = Dispatcher(Tasks(catalog, lease=0.2), MemoryQueue(), interval=0, lost=60)
+    job, message = a_job(catalog)
+
+    def failed() -> bool:
+        sender.sweep()
+        found = Jobs(catalog).get(OWNER, job.id)
+        return found is not None and found.reason == LAPSED
+
+    with working(flow, sender, tmp_path):
+        sender.send([message])
+        eventually(failed, timeout=20)
+    assert flow.calls.count("extract") == MAX_LAPSES + 1
 
 
 def remains(sender: Dispatcher, folder: Path) -> set[str]:
