@@ -38,6 +38,11 @@ FIRST = "extract"
 LAST = "deliver"
 
 
+def is_in_parts(kind: str) -> bool:
+    """Whether tasks of `kind` are parts of one whole, which is made only of all of them."""
+    return any(stage.awaits == kind for stage in STAGES.values())
+
+
 def check(kind: str, following: str) -> None:
     """Raises ValueError unless a task of `kind` may ask for one of kind `following`."""
     if following not in STAGES[kind].follows:

@@ -80,10 +80,11 @@ class Tasks:
             return messages(task.trace, [*rows, *settle(session, task.job_id)])
 
     def reject(self, task: Task, reason: str) -> list[Message]:
-        """Ends the task for good; the user reads `reason`."""
+        """Ends the task for good, and calls off the parts that can be of no use any more; the user reads `reason`."""
         with transaction(self.engine) as session:
             if not _end(session, task, state="failed", reason=reason):
                 return []
+            _call_off_parts(session, task.job_id, task.kind)
             return messages(task.trace, settle(session, task.job_id))
 
     def retry(self, task: Task, reason: str, delay: float | None = None) -> list[Message]:
@@ -271,7 +272,15 @@ def _queue_again(row: TaskRow, due: datetime) -> None:
 def _give_up(session: Session, row: TaskRow, reason: str) -> list[TaskRow]:
     row.state, row.reason, row.finished_at, row.lease_until, row.speed = "failed", reason, now(), None, None
     session.flush()
+    _call_off_parts(session, row.job_id, row.kind)
     return settle(session, row.job_id)
+
+
+def _call_off_parts(session: Session, job_id: str, kind: str) -> None:
+    """One part has failed: nobody needs to begin another. Those that run may end, so that less is left for a retry."""
+    if flow.is_in_parts(kind):
+        waiting = TaskRow.job_id == job_id, TaskRow.kind == kind, TaskRow.state == "queued"
+        session.execute(update(TaskRow).where(*waiting).values(state="cancelled", finished_at=now()))
 
 
 def _ago(seconds: float) -> datetime:

@@ -1,5 +1,6 @@
 """Jobs whose sound is encoded in parts: the parts are put together when all of them are there, and only then."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,13 +32,20 @@ def claimed(tasks: Tasks, message: Message) -> Task:
     return task
 
 
-def in_parts(tasks: Tasks, store: DirectoryBlobs, count: int = 3) -> tuple[Job, list[Task]]:
-    """A job of which so many parts are being encoded."""
+def waiting_in_parts(
+    tasks: Tasks, store: DirectoryBlobs, count: int, *beside: NextTask
+) -> tuple[Job, Sequence[Message]]:
+    """A job of which so many parts are to be encoded."""
     job = a_recording(tasks.engine, store, options=Options(transcribe=False))
     (message,) = [message for message in tasks.unpublished(0) if message.job_id == job.id]
     track = Artifact("track.mka", "track", "audio/x-matroska", 6, "0" * 64, job.artifacts[0].blob, facts=TRACK)
     parts = [NextTask("encode", part, {"part": {"first": part, "next": part + 1}}) for part in range(count)]
-    messages = tasks.finish(claimed(tasks, message), Result([track], parts, seconds=90))
+    return job, tasks.finish(claimed(tasks, message), Result([track], [*parts, *beside], seconds=90))
+
+
+def in_parts(tasks: Tasks, store: DirectoryBlobs, count: int = 3) -> tuple[Job, list[Task]]:
+    """A job of which so many parts are being encoded."""
+    job, messages = waiting_in_parts(tasks, store, count)
     return job, [claimed(tasks, message) for message in messages]
 
 
@@ -97,6 +105,63 @@ def test_a_part_that_failed_is_encoded_again_and_the_others_are_kept(tasks: Task
     (message,) = tasks.finish(second, encoded(second, store))
     parts = [made for made in claimed(tasks, message).artifacts if made.kind == "part"]
     assert [made.blob for made in parts] == [first.blob_id("part"), second.blob_id("part"), third.blob_id("part")]
+
+
+def test_parts_that_wait_are_called_off_once_one_has_failed(tasks: Tasks, store: DirectoryBlobs) -> None:
+    job, messages = waiting_in_parts(tasks, store, 4)
+    first, second = (claimed(tasks, message) for message in messages[:2])
+    assert tasks.reject(first, "The sound breaks off.") == []
+    assert [tasks.claim(message.task_id, "worker") for message in messages[2:]] == [None, None]
+    assert tasks.unpublished(0) == []
+    assert get(tasks, job).state == "running"
+    assert tasks.finish(second, encoded(second, store)) == []
+    failed = get(tasks, job)
+    assert (failed.state, failed.reason) == ("failed", "The sound breaks off.")
+    assert kinds(tasks, job) == ["original", "part", "track"]
+
+
+def test_after_a_retry_every_part_is_made_once_and_all_are_joined(tasks: Tasks, store: DirectoryBlobs) -> None:
+    job, messages = waiting_in_parts(tasks, store, 4)
+    first, second = (claimed(tasks, message) for message in messages[:2])
+    tasks.reject(first, "No.")
+    tasks.finish(second, encoded(second, store))
+    again = Jobs(tasks.engine).retry(OWNER, job.id)
+    assert again is not None
+    assert {message.task_id for message in again[1]} == {messages[place].task_id for place in (0, 2, 3)}
+    parts = [claimed(tasks, message) for message in again[1]]
+    made = [message for task in parts for message in tasks.finish(task, encoded(task, store))]
+    assert [message.kind for message in made] == ["join"]
+    join = claimed(tasks, made[0])
+    found = [artifact.name for artifact in join.artifacts if artifact.kind == "part"]
+    assert sorted(found) == ["0.part", "1.part", "2.part", "3.part"]
+    (message,) = tasks.finish(join, joined(join, store))
+    tasks.finish(claimed(tasks, message), Result())
+    assert get(tasks, job).state == "done"
+
+
+def test_parts_are_called_off_too_when_patience_or_workers_end(tasks: Tasks, store: DirectoryBlobs) -> None:
+    job, (message, _) = waiting_in_parts(tasks, store, 2)
+    hasty = Tasks(tasks.engine, patience=0)
+    for _ in range(2):
+        hasty.retry(claimed(tasks, message), "The store was away.", delay=0)
+    assert (get(tasks, job).state, get(tasks, job).reason) == ("failed", "The store was away.")
+
+
+def test_other_stages_go_on_when_a_part_has_failed(tasks: Tasks, store: DirectoryBlobs) -> None:
+    job, (message, _, other) = waiting_in_parts(tasks, store, 2, NextTask("transcribe"))
+    tasks.reject(claimed(tasks, message), "No.")
+    assert get(tasks, job).state == "running"
+    tasks.finish(claimed(tasks, other), Result())
+    assert get(tasks, job).state == "failed"
+
+
+def test_mails_are_no_parts(tasks: Tasks, store: DirectoryBlobs) -> None:
+    options = Options(notify=("ada@example.org", "bob@example.org"))
+    a_recording(tasks.engine, store, options=options)
+    (message,) = tasks.unpublished(0)
+    first, second = tasks.finish(claimed(tasks, message), Result())
+    tasks.reject(claimed(tasks, first), "No such mailbox.")
+    tasks.finish(claimed(tasks, second), Result())
 
 
 def test_a_worker_that_died_costs_one_part(tasks: Tasks, store: DirectoryBlobs) -> None:
