@@ -65,10 +65,10 @@ class Options(Audio):
 
     @property
     def recipe(self) -> str:
-        """The same for options that lead to the same results from the same bytes."""
+        """The same for options that lead to the same results from the same bytes. A title stands in the tags of sound files."""
         sound = self.model_dump(include=set(Audio.model_fields))
         words = (self.transcribe, self.transcribe and self.language, self.transcribe and sorted(set(self.formats)))
-        asked = (sorted(sound.items()), words)
+        asked = (sorted(sound.items()), words, self.title)
         return hashlib.sha256(repr(asked).encode()).hexdigest()
 
 

@@ -100,15 +100,17 @@ def test_what_is_kept_is_read_again_as_it_was() -> None:
     [
         ({}, {"formats": ",".join(FORMATS)}),
         ({"formats": "txt,srt"}, {"formats": "srt,txt,srt"}),
-        ({}, {"title": "Talk", "tags": "a", "notify": "", "webhook": "https://example.org", "keep_result_days": "1"}),
+        ({}, {"tags": "a", "notify": "", "webhook": "https://example.org", "keep_result_days": "1"}),
         ({"transcribe": "no"}, {"transcribe": "no", "language": "de", "formats": "txt"}),
+        ({"title": "Talk"}, {"title": " Talk "}),
+        ({}, {"title": ""}),
     ],
 )
 def test_the_recipe_is_what_results_depend_on(same: tuple[dict[str, str], dict[str, str]]) -> None:
     assert read(same[0]).recipe == read(same[1]).recipe
 
 
-@pytest.mark.parametrize("other", [{"language": "de"}, {"formats": "txt"}, {"transcribe": "no"}])
+@pytest.mark.parametrize("other", [{"language": "de"}, {"formats": "txt"}, {"transcribe": "no"}, {"title": "Talk"}])
 def test_another_recipe_makes_other_results(other: dict[str, str]) -> None:
     assert read(other).recipe != Options().recipe
 

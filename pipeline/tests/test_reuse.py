@@ -114,6 +114,15 @@ def test_another_sound_is_made_anew(catalog: Engine, store: DirectoryBlobs, aske
     assert not a_recording(catalog, store, **asked).reused
 
 
+def test_another_title_makes_other_tags_and_another_file_name_does_not(catalog: Engine, store: DirectoryBlobs) -> None:
+    titled = Options(title="On rabbits")
+    work_through(catalog, store, a_recording(catalog, store))
+    assert not work_through(catalog, store, a_recording(catalog, store, options=titled)).reused
+    assert not a_recording(catalog, store, options=Options(title="On hares")).reused
+    assert a_recording(catalog, store, title="other.mp4", options=titled).reused
+    assert a_recording(catalog, store, title="other.mp4").reused
+
+
 def test_results_get_free_names(catalog: Engine, store: DirectoryBlobs) -> None:
     work_through(catalog, store, a_recording(catalog, store, transcribe=False))
     assert names(a_recording(catalog, store, title="again.mp3", transcribe=False)) == [
