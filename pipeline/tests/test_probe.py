@@ -84,7 +84,8 @@ def test_a_file_that_lacks_its_end_is_not_all_there(tmp_path: Path) -> None:
     assert look(whole).sound[0].steady
     whole.write_bytes(whole.read_bytes()[:-20_000])
     (cut,) = look(whole).sound
-    assert (cut.steady, cut.exact, cut.duration) == (False, False, pytest.approx(11.0))
+    assert (cut.steady, cut.exact) == (False, False)
+    assert cut.duration == pytest.approx(11.0)
 
 
 def test_encrypted_sound_is_seen(tmp_path: Path) -> None:
