@@ -17,7 +17,7 @@ from converter.parts import PartFacts
 from converter.seams import NoSeam
 from converter.splice import Splice, splice
 from converter.tags import Tags, id3
-from pipeline.blobs import BlobStore, write
+from pipeline.blobs import BlobMissing, BlobStore, write
 from pipeline.formats import OUTPUTS
 from pipeline.names import stem
 from pipeline.recording import Track
@@ -48,7 +48,10 @@ def _joined(work: Encoding, parts: Sequence[Artifact], progress: Progress) -> Ar
     check_room(work.folder, sum(part.bytes for part in parts))
     for part in parts:
         progress(0)
-        work.blobs.fetch(part.blob, work.folder / part.name)
+        try:
+            work.blobs.fetch(part.blob, work.folder / part.name)
+        except BlobMissing as lost:
+            raise NoSeam(f"{part.name} is lost") from lost
     facts = [PartFacts.of(part) for part in parts]
     samples = facts[-1].samples
     if facts[0].first or samples is None:

@@ -13,7 +13,8 @@ from converter.parts import PartFacts
 from converter.seams import SEARCH, NoSeam, fits, seam
 from converter.splice import splice
 from converter.tests.splitting import SOURCES, Sound, Splitting, by_ffmpeg, by_mpg123, made, recording
-from converter.tests.studio import ffmpeg
+from converter.tests.studio import ffmpeg, quiet
+from pipeline.blobs import BlobMissing
 from pipeline.recording import SoundFacts
 
 SECONDS = 18.3
@@ -194,6 +195,18 @@ def test_main_data_that_overlaps_is_seen(cut: Cut) -> None:
     assert fits(before, left.form)
     assert fits(after, left.form)
     assert not fits([*before, *after], left.form)
+
+
+def test_a_part_that_is_lost_does_not_fail_the_file_but_a_lost_track_does(splitting: Splitting) -> None:
+    path = recording(splitting.root, "noise", SECONDS)
+    parts = [made(splitting.do(following, path)) for following in splitting.plan(path)]
+    whole = by_ffmpeg(splitting.whole(path), 2)
+    splitting.blobs.delete(parts[1].blob)
+    assert np.array_equal(by_ffmpeg(splitting.kept(made(splitting.join(parts, path))), 2), whole)
+    joining = splitting.joining(parts, path)
+    splitting.blobs.delete(joining.args[0].only("track").blob)
+    with pytest.raises(BlobMissing):
+        joining(quiet)
 
 
 def test_parts_that_do_not_fit_are_encoded_anew_in_one_piece(splitting: Splitting) -> None:
