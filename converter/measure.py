@@ -66,7 +66,7 @@ class _Listener:
         found = Measured(level=level, seconds=seconds)
         if self.profile.loudness == "off" or level.integrated is None:
             return found  # silence stays silence
-        gain = _within(_MOST_GAIN, self.profile.loudness - level.integrated)
+        gain = round(_within(_MOST_GAIN, self.profile.loudness - level.integrated), 2)
         found = found.model_copy(update={"gain": gain})
         if level.true_peak is None or level.true_peak + gain <= filters.ceiling(self.profile):
             return found
@@ -74,12 +74,12 @@ class _Listener:
 
     def _driven(self, found: Measured, target: float) -> Measured:
         """Listens again: peaks that are held make the sound softer than its gain would have it."""
-        most = min(_MOST_GAIN, found.gain + _MOST_DRIVE)
+        most = round(min(_MOST_GAIN, found.gain + _MOST_DRIVE), 2)
         missing = inf
         while abs(missing) > _CLOSE and found.gain < most and self.passes < _MOST_PASSES:
             level, _ = self._listen(found)
             missing = target - (level.integrated or target)
-            found = found.model_copy(update={"gain": min(most, found.gain + missing)})
+            found = found.model_copy(update={"gain": min(most, round(found.gain + missing, 2))})
         return found
 
     def _listen(self, measured: Measured | None = None) -> tuple[Level, float]:
