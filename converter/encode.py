@@ -57,7 +57,8 @@ class Encoding:
     def files(self, forms: Sequence[AudioFormat], progress: Progress) -> list[Artifact]:
         progress(0)
         expected = filters.length(self.profile, self.track, self.measured)
-        sizes = self._most_bytes(forms, expected or self.profile.seconds(self.track.seconds))
+        length = expected or self.profile.seconds(self.track.seconds)
+        sizes = self._likely_bytes(forms, length)
         check_room(
             self.folder, self.task.only("track").bytes + sum(sizes) + max(sizes)
         )  # tags: one more copy at a time
@@ -69,13 +70,13 @@ class Encoding:
                 duration=expected,
                 deadline=60 + self.track.seconds * (1 + len(forms)),
                 progress=progress,
-                output_limit=max(sizes),
+                output_limit=max(outputs.most_bytes(form, self.profile, self.track, length) for form in forms),
             )
             filters.check(seconds, expected, self.track)
             return [self._kept(form, seconds, _at_the_end(progress)) for form in forms]
 
-    def _most_bytes(self, forms: Sequence[AudioFormat], seconds: float) -> list[int]:
-        sizes = [outputs.most_bytes(form, self.profile, self.track, seconds) for form in forms]
+    def _likely_bytes(self, forms: Sequence[AudioFormat], seconds: float) -> list[int]:
+        sizes = [outputs.likely_bytes(form, self.profile, self.track, seconds) for form in forms]
         if max(sizes) > _LARGEST:
             raise Reject(
                 f"This recording is too long for {forms[sizes.index(max(sizes))].upper()}: a file of "

@@ -189,13 +189,20 @@ class _Extraction:
             {
                 **of_the_sound,
                 "seconds": seconds,
-                "bit_rate": round(8 * chosen.bytes / seconds) if chosen.bytes else chosen.bit_rate,
+                "bit_rate": self._bit_rate(seconds),
                 "partial": breaks_off(seconds, self._promise),
                 "tags": found.tags,
                 "chapters": [chapter for chapter in found.chapters if 0 <= chapter.start < seconds],
                 **known,
             }
         )
+
+    def _bit_rate(self, seconds: float) -> int | None:
+        """Bits a second. Ogg and FLAC do not tell them, but there is little else in such files."""
+        if self.chosen.bytes is None and self.chosen.bit_rate:
+            return self.chosen.bit_rate
+        size = self.chosen.bytes or (self.original.bytes if alone(self.found) else None)
+        return round(8 * size / seconds) if size else None
 
     def _copy_picture(self, index: int, progress: Progress) -> None:
         """Raises FFmpegFailed."""

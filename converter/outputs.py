@@ -31,6 +31,12 @@ _WITHOUT_LOSS: Final = ("pcm_", "flac", "alac", "wavpack", "tta", "ape", "truehd
 _SAME: Final = 0.02
 """How far a bit rate may be from the one asked for, as a share of it, and still be taken for it."""
 
+_SIMILAR: Final = 0.25
+"""The same of formats whose bit rate follows the sound."""
+
+_VORBIS_BITS: Final = 8
+"""Of a sample, at most: white noise at the best quality takes 6.3."""
+
 
 class Form(NamedTuple):
     """One kind of sound file."""
@@ -47,13 +53,15 @@ class Form(NamedTuple):
     any_rate: bool = False
     """Also those between."""
     lossy: bool = True
+    variable: bool = False
+    """Its bit rate follows the sound, whatever is aimed at."""
 
 
 FORMS: Final[dict[AudioFormat, Form]] = {
     "mp3": Form("libmp3lame", "mp3", {"format": "mp3", "id3v2_version": 0}, "mp3", _MPEG),
     "m4a": Form("aac", "aac", {"format": "ipod"}, "mov,mp4,m4a,3gp,3g2,mj2", _AAC),
-    "opus": Form("libopus", "opus", {"format": "opus"}, "ogg", _OPUS),
-    "ogg": Form("libvorbis", "vorbis", {"format": "ogg"}, "ogg", _COMMON, any_rate=True),
+    "opus": Form("libopus", "opus", {"format": "opus"}, "ogg", _OPUS, variable=True),
+    "ogg": Form("libvorbis", "vorbis", {"format": "ogg"}, "ogg", _COMMON, any_rate=True, variable=True),
     "flac": Form("flac", "flac", {"format": "flac"}, "flac", _COMMON, any_rate=True, lossy=False),
     "wav": Form("pcm_s16le", "pcm", {"format": "wav", "rf64": "auto"}, "wav", _COMMON, any_rate=True, lossy=False),
 }
@@ -131,13 +139,16 @@ def copied(form: AudioFormat, profile: Profile, track: Track) -> bool:
         and track.codec.removesuffix("float") == decoder
         and track.channels == channels(profile, track)
         and track.sample_rate == sample_rate(form, profile, track)
-        and (not row.lossy or _near(track.bit_rate, kbit(form, profile, track)))
+        and (not row.lossy or _as_large(form, profile, track))
     )
 
 
-def _near(bit_rate: int | None, kbit: int | None) -> bool:
-    """None is not near: it is not known, or not asked for."""
-    return bit_rate is not None and kbit is not None and abs(bit_rate / 1000 - kbit) <= _SAME * kbit
+def _as_large(form: AudioFormat, profile: Profile, track: Track) -> bool:
+    """The recording has the bit rate that is wanted; any will do where it follows the sound and nobody asked for one."""
+    if FORMS[form].variable and not profile.sized:
+        return True
+    aim, margin = kbit(form, profile, track), _SIMILAR if FORMS[form].variable else _SAME
+    return track.bit_rate is not None and aim is not None and abs(track.bit_rate / 1000 - aim) <= margin * aim
 
 
 def _rate_control(form: AudioFormat, profile: Profile, track: Track) -> dict[str, Any]:
@@ -152,8 +163,37 @@ def _rate_control(form: AudioFormat, profile: Profile, track: Track) -> dict[str
     return {}
 
 
+def likely_bytes(form: AudioFormat, profile: Profile, track: Track, seconds: float) -> int:
+    """What a file of so many seconds takes, tags aside: hardly ever more, but sound that is hard to encode may double it."""
+    most = _most_kbit(form, profile, track)
+    if copied(form, profile, track):
+        return _bytes(track.bit_rate / 1000 if track.bit_rate else most, seconds)
+    return _bytes(min(kbit(form, profile, track) or 512, most) if FORMS[form].lossy else most, seconds)
+
+
 def most_bytes(form: AudioFormat, profile: Profile, track: Track, seconds: float) -> int:
-    """More than a file of so many seconds takes, tags aside."""
-    raw = seconds * sample_rate(form, profile, track) * channels(profile, track) * bits(track)
-    lossy = 1000 * (kbit(form, profile, track) or 512) * seconds
-    return 2**20 + int(1.1 * (lossy if FORMS[form].lossy else raw) / 8)
+    """More than a file of so many seconds can take, whatever the sound, tags aside."""
+    recorded = (track.bit_rate or 0) / 1000 if copied(form, profile, track) else 0
+    return _bytes(max(_most_kbit(form, profile, track), recorded), seconds)
+
+
+def _bytes(kbit: float, seconds: float) -> int:
+    """With room for the container."""
+    return 2**20 + int(1.1 * 1000 / 8 * kbit * seconds)
+
+
+def _most_kbit(form: AudioFormat, profile: Profile, track: Track) -> float:
+    """kbit/s beyond which the format, or its mode, cannot go: encoders of variable rate double what they aim at, if need be."""
+    samples = sample_rate(form, profile, track) * channels(profile, track) / 1000
+    match form:
+        case "mp3" if profile.mode == "cbr":
+            return _mp3_kbit(profile, sample_rate(form, profile, track))
+        case "mp3":
+            return _MP3_KBIT[1][-1]
+        case "m4a":
+            return 6 * samples  # 6144 bits a channel and frame: ISO/IEC 14496-3
+        case "opus":
+            return 510  # RFC 6716, 2.1.1
+        case "ogg":
+            return _VORBIS_BITS * samples
+    return bits(track) * samples

@@ -84,9 +84,8 @@ def encode_part(
     part, measured = Part.model_validate(task.args["part"]), Measured.of(task)
     whole = filters.length(profile, track, measured) or 0.0
     begin, end = _span(part, whole, outputs.sample_rate("mp3", profile, track))
-    most = outputs.most_bytes("mp3", profile, track, end - begin)
     kept, name = task.only("track"), f"part-{task.part:03}.mp3"
-    check_room(folder, kept.bytes + most)
+    check_room(folder, kept.bytes + outputs.likely_bytes("mp3", profile, track, end - begin))
     progress(0)
     blobs.fetch(kept.blob, folder / "track")
     count = _Count()
@@ -97,7 +96,7 @@ def encode_part(
             duration=end - begin,
             deadline=60 + track.seconds,
             progress=progress,
-            output_limit=most,
+            output_limit=outputs.most_bytes("mp3", profile, track, end - begin),
             log=None if part.next else count.read,
         )
     if breaks_off(begin + seconds, end):

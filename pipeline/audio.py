@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from datetime import date
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Annotated, Any, Final, Literal, LiteralString
 
 from pydantic import (
@@ -41,6 +41,8 @@ SIZES: Final[Mapping[AudioFormat, tuple[str, ...]]] = {
     "wav": (),
 }
 """Which of the options that say how large a sound file becomes count for it. Of MP3, the mode says which of the other two."""
+
+_SIZING: Final = frozenset(chain.from_iterable(SIZES.values()))
 
 LONGEST = 360_000
 """Seconds of a recording that can be asked for."""
@@ -227,8 +229,8 @@ class Audio(BaseModel):
         given = {name: value for name, value in self if name in Profile.model_fields and value not in (None, ())}
         if self.mode is None and (self.bitrate is not None or self.quality is not None):
             given["mode"] = "vbr" if self.bitrate is None else "cbr"
-        preset = PRESETS[self.preset] if self.preset else {}
-        return Profile.model_validate({"bitrate": bitrate, **preset, **given})
+        asked = {**(PRESETS[self.preset] if self.preset else {}), **given}
+        return Profile.model_validate({"bitrate": bitrate, "sized": not _SIZING.isdisjoint(asked), **asked})
 
 
 def _counts(name: str, wanted: "Profile") -> bool:
@@ -246,6 +248,8 @@ class Profile(BaseModel):
     bitrate: int
     """kbit/s."""
     quality: int = 4
+    sized: bool = False
+    """A mode, bit rate or quality was asked for, by itself or with a preset: the bit rate is not the installation's."""
     channels: Channels | None = None
     sample_rate: SampleRate | None = None
     start: float = 0.0

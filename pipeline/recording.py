@@ -31,7 +31,7 @@ class Track(BaseModel):
     sample_rate: int
     """Hz."""
     bit_rate: int | None = None
-    """Bits a second, where the file says so."""
+    """Bits a second, where the file says so, or holds little else."""
     container: str | None = None
     """libav's name of the demuxer, where the track is the original, and that is this sound and at most a cover."""
     bits: int | None = None

@@ -226,8 +226,27 @@ def test_one_file_is_copied_and_another_made_of_it_at_once(studio: Studio, make:
 
 
 @pytest.mark.parametrize(
+    ("form", "asked", "source"),
+    [
+        ("opus", {"bitrate": 128}, "aevalsrc='0.6*lt(mod(t,0.02),0.0001)|0.6*lt(mod(t+0.01,0.02),0.0001)':s=48000"),
+        ("m4a", {"bitrate": 24}, "aevalsrc='0.6*lt(mod(t,0.05),0.0001)|0.6*lt(mod(t+0.02,0.05),0.0001)':s=44100"),
+        ("ogg", {"quality": 0}, "anoisesrc=a=1:r=192000,aformat=channel_layouts=stereo"),
+    ],
+    ids=["clicks as Opus", "clicks as AAC", "noise as Vorbis"],
+)
+def test_sound_that_takes_far_more_than_is_aimed_at_is_let_grow(
+    studio: Studio, make: Make, form: str, asked: dict[str, Any], source: str
+) -> None:
+    """So much more that the MiB that every file may have does not hide it."""
+    path = make("hard.wav", "-f", "lavfi", "-i", source, "-t", 20 if form == "ogg" else 150)
+    assert studio.file(path, audio=form, **asked).stat().st_size
+
+
+@pytest.mark.parametrize(
     ("name", "made_by", "form"),
     [
+        ("a.opus", ("-b:a", "48k"), "opus"),
+        ("a.ogg", ("-q:a", 1), "ogg"),
         ("a.mp3", ("-b:a", "128k"), "mp3"),
         ("a.flac", ("-sample_fmt", "s32"), "flac"),
         ("a.wav", ("-c:a", "pcm_s24le"), "wav"),
@@ -238,6 +257,13 @@ def test_an_upload_that_is_such_a_file_comes_back_as_it_was(
 ) -> None:
     source = make(name, "-i", TALK, "-vn", *made_by)
     assert packets(studio.uploaded(source, audio=form)) == packets(source)
+
+
+def test_an_upload_of_opus_is_copied_if_its_bit_rate_is_like_the_one_asked_for(studio: Studio, make: Make) -> None:
+    source = make("a.opus", "-i", TALK, "-vn", "-b:a", "64k")
+    took = round(8 * source.stat().st_size / 11 / 1000)
+    assert packets(studio.uploaded(source, audio="opus", bitrate=took)) == packets(source)
+    assert packets(studio.uploaded(source, audio="opus", bitrate=2 * took)) != packets(source)
 
 
 def test_a_deep_recording_stays_deep_in_another_format_without_loss(studio: Studio, make: Make) -> None:

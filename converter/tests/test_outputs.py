@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from converter.outputs import FORMS, arguments, bits, channels, copied, kbit, most_bytes, sample_rate
+from converter.outputs import FORMS, arguments, bits, channels, copied, kbit, likely_bytes, most_bytes, sample_rate
 from pipeline.audio import AudioFormat, Profile
 from pipeline.formats import OUTPUTS
 from pipeline.recording import Track
@@ -22,6 +22,8 @@ MP3_FILE = {"container": "mp3", "codec": "mp3float", "bit_rate": 128000}
 M4A_FILE = {"container": FORMS["m4a"].container, "codec": "aac", "bit_rate": 127000}
 WAV_FILE = {"container": "wav", "codec": "pcm_s24le", "bits": 32}
 FLAC_FILE = {"container": "flac", "codec": "flac", "bits": 16}
+OPUS_FILE = {"container": "ogg", "codec": "opus", "bit_rate": 128000, "sample_rate": 48000}
+VORBIS_FILE = {"container": "ogg", "codec": "vorbis", "bit_rate": 128000}
 
 
 def test_every_kind_that_can_be_asked_for_can_be_made() -> None:
@@ -120,6 +122,17 @@ def test_what_is_such_a_file_already_is_copied(form: AudioFormat, known: dict[st
     assert copied(form, profile(), track(**known))
 
 
+@pytest.mark.parametrize("bit_rate", [24000, 128000, 400000, None])
+def test_where_the_bit_rate_follows_the_sound_any_will_do_unless_one_is_asked_for(bit_rate: int | None) -> None:
+    assert copied("opus", profile(), track(**OPUS_FILE | {"bit_rate": bit_rate}))
+    assert copied("ogg", profile(), track(**VORBIS_FILE | {"bit_rate": bit_rate}))
+
+
+def test_opus_is_copied_if_its_bit_rate_is_like_the_one_asked_for() -> None:
+    for bit_rate in (97000, 159000):
+        assert copied("opus", profile(sized=True), track(**OPUS_FILE | {"bit_rate": bit_rate}))
+
+
 @pytest.mark.parametrize(
     ("form", "asked", "known"),
     [
@@ -138,7 +151,12 @@ def test_what_is_such_a_file_already_is_copied(form: AudioFormat, known: dict[st
         ("m4a", {}, MP3_FILE),
         ("m4a", {}, M4A_FILE | {"channels": 6}),
         ("m4a", {}, M4A_FILE | {"codec": "alac"}),
-        ("ogg", {}, {"container": "ogg", "codec": "vorbis", "bit_rate": 128000}),
+        ("ogg", {"sized": True}, VORBIS_FILE),
+        ("ogg", {"channels": 1}, VORBIS_FILE),
+        ("opus", {"sized": True}, OPUS_FILE | {"bit_rate": 162000}),
+        ("opus", {"sized": True}, OPUS_FILE | {"bit_rate": 95000}),
+        ("opus", {"sized": True}, OPUS_FILE | {"bit_rate": None}),
+        ("opus", {"sample_rate": 16000}, OPUS_FILE),
         ("opus", {}, {"container": "ogg", "codec": "vorbis", "bit_rate": 128000, "sample_rate": 48000}),
         ("wav", {}, WAV_FILE | {"codec": "pcm_f32le"}),
         ("wav", {}, WAV_FILE | {"codec": "pcm_alaw", "bits": 16}),
@@ -155,3 +173,10 @@ def test_a_file_without_loss_is_reckoned_at_its_full_size() -> None:
     day = 24 * 3600
     assert most_bytes("wav", profile(), track(), day) > day * 44100 * 4
     assert most_bytes("mp3", profile(), track(), day) < 2 * day * 128000 / 8
+
+
+@pytest.mark.parametrize("form", ["mp3", "m4a", "opus", "ogg"])
+def test_room_is_asked_for_what_is_likely_and_not_for_what_could_be(form: AudioFormat) -> None:
+    asked = profile(mode="abr", bitrate=64)
+    assert likely_bytes(form, asked, track(), 3600) < most_bytes(form, asked, track(), 3600)
+    assert likely_bytes("mp3", profile(), track(), 3600) == most_bytes("mp3", profile(), track(), 3600)
