@@ -50,7 +50,7 @@ def rates() -> Iterator[Hostile]:
     yield written("7,999 Hz", made(*sine(rate=7999), kind="wav"), seconds=1)
     yield written("192 kHz", made(*sine(rate=192000), kind="wav"), seconds=1)
     for hertz in (0, 1, 11, 2**31 - 1, 2**31, 2**32 - 1):
-        yield written(f"{hertz} Hz", wav(hertz), "", seconds=4410, either=True)
+        yield written(f"{hertz} Hz", wav(hertz, sound=bytes(882)), "", seconds=441, either=True)
     for channels in (0, 255, 65535):
         yield written(f"{channels} channels that are none", wav(channels=channels), "", seconds=1, either=True)
     for bits in (0, 1, 3, 64, 65535):
