@@ -169,7 +169,8 @@ def _is_about_statement(error: Exception) -> bool:
         return False
     in_sqlite = getattr(error.orig, "sqlite_errorcode", None)
     if in_sqlite is not None:
-        return bool(in_sqlite == _SQLITE_ERROR)
+        not_migrated = str(error.orig).startswith("no such table")  # yet, so that waiting helps
+        return bool(in_sqlite == _SQLITE_ERROR) and not not_migrated
     code = error.orig.args[0] if error.orig and error.orig.args else None
     return isinstance(code, int) and code not in _MYSQL_CLIENT and code not in _MYSQL_SERVER
 
