@@ -3,7 +3,6 @@
 A part begins so many frames early, and ends so many late, that where the parts meet all encoders have come to the same state.
 """
 
-import re
 from pathlib import Path
 from typing import Any, Self
 
@@ -11,6 +10,7 @@ import ffmpeg
 from pydantic import BaseModel, ConfigDict
 
 from converter import filters, outputs
+from converter.count import Count
 from converter.failures import breaks_off, explained
 from converter.filters import Measured, fitted, shaped
 from converter.keeping import check_room, keep
@@ -25,7 +25,6 @@ LEAD = 196
 """Frames before a part that its encoder hears, and which are not used; a multiple of every `padding_period`."""
 TRAIL = 16
 """Frames behind it."""
-_SHOWN = re.compile(r"ashowinfo.* pts:(?P<before>\d+) .* nb_samples:(?P<these>\d+)")
 _MARGIN = 10
 """Seconds before those frames from which the track is decoded: for its decoder, and for filters to settle."""
 
@@ -88,7 +87,7 @@ def encode_part(
     check_room(folder, kept.bytes + outputs.likely_bytes("mp3", profile, track, end - begin))
     progress(0)
     blobs.fetch(kept.blob, folder / "track")
-    count = _Count()
+    count = Count()
     with explained():
         seconds = run(
             _output(part, name, profile, track, measured),
@@ -127,7 +126,7 @@ def _output(part: Part, name: str, profile: Profile, track: Track, measured: Mea
     cut = shape.filter("atrim", **{bound: sample - skipped * rate for bound, sample in bounds.items()})
     cut = cut.filter("asetpts", "PTS-STARTPTS")
     return ffmpeg.output(
-        cut if part.next else _Count.on(cut),
+        cut if part.next else Count.on(cut),
         f"file:{name}",
         write_xing=0,
         **outputs.arguments("mp3", profile, track),
@@ -137,19 +136,3 @@ def _output(part: Part, name: str, profile: Profile, track: Track, measured: Mea
 def _skipped(second: int) -> int:
     """Whole seconds of the track, so that no time is rounded to another sample."""
     return max(0, second - _MARGIN)
-
-
-class _Count:
-    """Counts samples on their way. What ffmpeg's muxer tells of an MP3's end may be 46 too many: its packets drop 1152 at most."""
-
-    samples: int
-    """Of each channel; set once `read` was called."""
-
-    @staticmethod
-    def on(stream: Any) -> Any:
-        return stream.filter("asetnsamples", n=2**16, pad=0).filter("ashowinfo")
-
-    def read(self, log: str) -> None:
-        """Takes what ffmpeg said."""
-        *_, last = _SHOWN.finditer(log)
-        self.samples = int(last["before"]) + int(last["these"])

@@ -93,6 +93,15 @@ def test_every_format_has_all_samples_in_two_decoders(studio: Studio, make: Make
             assert frequency(sound, made) == pytest.approx(440, abs=1.5), form
 
 
+def test_an_mp3_among_others_has_just_the_samples_of_the_recording(studio: Studio, make: Make) -> None:
+    samples = 30 * 1152 + 1  # ffmpeg's own Info frame tells of 46 more
+    source = make("tone.wav", *tone(2, RATE, 1), "-af", f"atrim=end_sample={samples}")
+    result = {artifact.name: artifact for artifact in studio.encode(source, audio=EVERY, bitrate=64).artifacts}
+    path = studio.kept(result["tone.mp3"])
+    assert len(heard(path)) == len(by_another_decoder(path)) == samples
+    assert facts(result["tone.mp3"]).seconds == samples / RATE
+
+
 def test_all_of_several_formats_are_as_each_would_be_alone(studio: Studio, make: Make) -> None:
     source = make("tone.wav", *tone(1.1))
     for form, path in studio.files(source, audio=EVERY).items():

@@ -20,6 +20,8 @@ from pipeline.recording import SoundFacts
 SECONDS = 18.3
 DELAY = 1105
 """Samples by which decoders are late (576 of the encoder, 529 of their own), and which they leave out in front."""
+EDGES = [0, 1, 46, 47, 48, 528, 529, 575, 576, 577, 1104, 1105, 1106, 1151]
+"""Samples over whole frames; the delays of encoders and decoders lie among them."""
 MODES: dict[str, dict[str, Any]] = {
     "CBR": {"mode": "cbr", "bitrate": 128},
     "V2": {"mode": "vbr", "quality": 2},
@@ -97,13 +99,24 @@ def test_the_size_of_a_constant_bit_rate_is_that_of_one_piece(splitting: Splitti
 
 
 @pytest.mark.parametrize("rate", [44100, 24000])
-@pytest.mark.parametrize("over", [0, 1, 47, 48, 528, 529, 575, 1104, 1105, 1151])
+@pytest.mark.parametrize("over", EDGES)
 def test_no_sample_is_lost_or_added_whatever_the_length(splitting: Splitting, rate: int, over: int) -> None:
     samples = 700 * frame_samples(rate) + over
     path = recording(splitting.root, "noise", samples / rate, rate, 1)
     splitting.parts = 2
-    joined = splitting.split(path, bitrate=64)
-    assert len(by_ffmpeg(joined, 1)) == len(by_mpg123(joined, 1)) == samples
+    for each in (splitting.split(path, bitrate=64), splitting.whole(path, bitrate=64)):
+        assert len(by_ffmpeg(each, 1)) == len(by_mpg123(each, 1)) == samples
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("rate", "channels"), [(44100, 2), (48000, 1), (24000, 1), (8000, 1)])
+def test_no_sample_of_a_short_recording_is_lost_or_added(
+    splitting: Splitting, rate: int, channels: int, mode: str
+) -> None:
+    for samples in (1, rate // 20, frame_samples(rate), *(3 * frame_samples(rate) + over for over in (1, 46, 1105))):
+        path = recording(splitting.root, "noise", samples / rate, rate, channels)
+        one = splitting.file(path, **MODES[mode])
+        assert len(by_ffmpeg(one, channels)) == len(by_mpg123(one, channels)) == samples
 
 
 @pytest.mark.slow
