@@ -2,25 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ffmpeg
 
 from converter import filters, outputs
-from converter.count import Count
-from converter.failures import explained
+from converter.failures import breaks_off, explained
 from converter.filters import Measured
-from converter.info import info_frame
 from converter.keeping import check_room, keep
-from converter.mp3 import Frames
 from converter.parts import encode_part
-from converter.splice import splice
 from converter.tags import Tags, id3, tagged
 from pipeline.audio import AudioFormat, Profile
 from pipeline.blobs import BlobStore
+from pipeline.decoding import Decoder
 from pipeline.errors import Reject
-from pipeline.ffmpeg import run, sound, source
+from pipeline.ffmpeg import source
 from pipeline.formats import OUTPUTS
 from pipeline.names import stem
 from pipeline.recording import SoundFacts, Track
@@ -67,19 +65,16 @@ class Encoding:
             self.folder, self.task.only("track").bytes + sum(sizes) + max(sizes)
         )  # tags: one more copy at a time
         self.blobs.fetch(self.task.only("track").blob, self.folder / "track")
-        count = Count()
         with explained():
-            seconds = run(
-                self._outputs(forms),
-                folder=self.folder,
+            seconds = Decoder.of(self.track, self.folder).run(
+                partial(self._outputs, forms),
                 duration=expected,
                 deadline=60 + self.track.seconds * (1 + len(forms)),
                 progress=progress,
                 output_limit=max(outputs.most_bytes(form, self.profile, self.track, length) for form in forms),
-                log=count.read if any(map(self._counted, forms)) else None,
             )
-            filters.check(seconds, expected, self.track)
-            return [self._kept(form, seconds, count, _at_the_end(progress)) for form in forms]
+            filters.check(seconds, expected, partial=self.task.options.partial)
+            return [self._kept(form, seconds, _at_the_end(progress)) for form in forms]
 
     def _likely_bytes(self, forms: Sequence[AudioFormat], seconds: float) -> list[int]:
         sizes = [outputs.likely_bytes(form, self.profile, self.track, seconds) for form in forms]
@@ -90,53 +85,37 @@ class Encoding:
             )
         return sizes
 
-    def _outputs(self, forms: Sequence[AudioFormat]) -> Any:
+    def _outputs(self, forms: Sequence[AudioFormat], decoded: Any) -> Any:
         """What is such a file already is copied; for all others the sound is decoded and shaped once."""
         copied = [form for form in forms if outputs.copied(form, self.profile, self.track)]
         encoded = [form for form in forms if form not in copied]
-        return ffmpeg.merge_outputs(*map(self._copy, copied), *self._encode(encoded))
-
-    def _counted(self, form: AudioFormat) -> bool:
-        """It is an MP3 that is encoded here, to which ffmpeg adds no Info frame: see `Count`."""
-        return form == "mp3" and not outputs.copied(form, self.profile, self.track)
+        return ffmpeg.merge_outputs(*map(self._copy, copied), *self._encode(encoded, decoded))
 
     def _copy(self, form: AudioFormat) -> Any:
         stream = source("track")[str(self.track.stream)]
         muxer = {**outputs.FORMS[form].muxer, **outputs.ANONYMOUS}
         return ffmpeg.output(stream, f"file:{_file(form)}", acodec="copy", **muxer)
 
-    def _encode(self, forms: Sequence[AudioFormat]) -> list[Any]:
+    def _encode(self, forms: Sequence[AudioFormat], decoded: Any) -> list[Any]:
         if not forms:
             return []
-        shaped = filters.shaped(
-            sound("track", self.track.stream, self.track.begins), self.profile, self.track, self.measured
-        )
+        shaped = filters.shaped(decoded, self.profile, self.track, self.measured)
         split = shaped.filter_multi_output("asplit", len(forms))
-        return [self._output(split[number], form) for number, form in enumerate(forms)]
-
-    def _output(self, stream: Any, form: AudioFormat) -> Any:
-        fitted = filters.fitted(stream, form, self.profile, self.track)
-        arguments = outputs.arguments(form, self.profile, self.track)
-        if self._counted(form):
-            fitted, arguments = Count.on(fitted), {**arguments, "write_xing": 0}
-        return ffmpeg.output(fitted, f"file:{_file(form)}", **arguments)
-
-    def _info(self, path: Path, samples: int) -> bytes:
-        """The frame in front of an MP3 of so many samples. Raises Damaged."""
-        whole = splice([Frames(path, 0)], [])
-        return info_frame(whole.contents(whole.read(), samples, constant=self.profile.mode == "cbr"))
-
-    def _kept(self, form: AudioFormat, seconds: float, count: Count, progress: Progress) -> Artifact:
-        path, info = self.folder / _file(form), b""
-        if self._counted(form):
-            info, seconds = (
-                self._info(path, count.samples),
-                count.samples / outputs.sample_rate(form, self.profile, self.track),
+        return [
+            ffmpeg.output(
+                filters.fitted(split[number], form, self.profile, self.track),
+                f"file:{_file(form)}",
+                **outputs.arguments(form, self.profile, self.track),
             )
-        facts = self.facts(form, len(info) + path.stat().st_size, seconds)
+            for number, form in enumerate(forms)
+        ]
+
+    def _kept(self, form: AudioFormat, seconds: float, progress: Progress) -> Artifact:
+        path = self.folder / _file(form)
+        facts = self.facts(form, path.stat().st_size, seconds)
         tags, before = Tags.of(self.task, self.track, self.profile), b""
         if form == "mp3":
-            before = id3(tags, self.blobs, self.folder, progress) + info
+            before = id3(tags, self.blobs, self.folder, progress)
         else:
             path = tagged(tags, self.blobs, self.folder, path.name, form, progress)
         kept = keep(
@@ -159,7 +138,7 @@ class Encoding:
             bit_rate=round(8 * size / seconds),
             channels=outputs.channels(self.profile, self.track),
             sample_rate=outputs.sample_rate(form, self.profile, self.track),
-            partial=self.track.partial,
+            partial=self.track.partial or breaks_off(seconds, filters.length(self.profile, self.track)),
             gain=self.measured and self.measured.gain,
             measured=self.measured and self.measured.level,
         )

@@ -22,6 +22,7 @@ REASONS: dict[Kind | Why, str] = {
     "memory": "This recording takes more memory than any should; the file seems to be damaged, or made to do harm.",
     "channels": "The sound of this recording has channels without a known place, such as left or right, so they cannot be "
     "mixed.",
+    "changes": "The sound of this recording changes its channels or sample rate too often to be converted.",
     "output limit": "The sound of this recording is larger than can be converted.",
 }
 """What a person reads, by what ffmpeg ran into, or why the probe could not read the file."""
@@ -41,6 +42,11 @@ def explained() -> Iterator[None]:
 def breaks_off(seconds: float, promised: float | None) -> bool:
     """Codecs pad and trim up to 0.06 s at the ends, and clocks of long recordings drift."""
     return promised is not None and seconds < promised - max(0.5, promised / 1000)
+
+
+def lasts_on(seconds: float, promised: float | None) -> bool:
+    """By the same measure too long."""
+    return promised is not None and breaks_off(promised, seconds)
 
 
 def check_length(seconds: float, promised: float | None) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 from pydantic import BaseModel, ConfigDict
 
 from converter import outputs
-from converter.failures import check_length
+from converter.failures import check_length, lasts_on
 from pipeline.audio import AudioFormat, Profile
 from pipeline.errors import Reject
 from pipeline.recording import Level, Track
@@ -77,11 +77,20 @@ def length(profile: Profile, track: Track, measured: Measured | None = None) -> 
     return None if profile.silence is not None else profile.seconds(track.seconds)
 
 
-def check(seconds: float, expected: float | None, track: Track) -> None:
-    """Raises Reject if the result is shorter than it has to be, or nothing is left of it."""
+def check(seconds: float, expected: float | None, *, partial: bool) -> None:
+    """Raises Reject if the result is longer than it may be, or nothing is left of it; if shorter, unless it may be `partial`."""
     if not seconds:
-        raise Reject("Nothing is left of this recording: all of it is silence.")
-    check_length(seconds, None if track.partial else expected)
+        raise Reject(
+            "Nothing is left of this recording: all of it is silence."
+            if expected is None
+            else "The sound of this recording cannot be decoded; the file seems to be damaged or copy-protected."
+        )
+    if lasts_on(seconds, expected):
+        raise Reject(
+            f"Of the {expected:.0f} seconds of this recording {seconds:.0f} would come; the file seems to be damaged."
+        )
+    if not partial:
+        check_length(seconds, expected)
 
 
 def ceiling(profile: Profile) -> float:

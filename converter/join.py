@@ -59,7 +59,7 @@ def _joined(work: Encoding, parts: Sequence[Artifact], progress: Progress) -> Ar
     files = (Frames(work.folder / part.name, fact.begin) for part, fact in zip(parts, facts, strict=True))
     whole = splice(files, [fact.first for fact in facts[1:]])
     seconds = samples / whole.format.sample_rate
-    filters.check(seconds, filters.length(work.profile, work.track, work.measured), work.track)
+    filters.check(seconds, filters.length(work.profile, work.track, work.measured), partial=work.task.options.partial)
     return _kept(work, whole, samples, seconds, progress)
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import inf
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import ffmpeg
 
@@ -16,7 +16,7 @@ from converter.loudness import Meter
 from converter.plan import encodings
 from pipeline.audio import Profile
 from pipeline.blobs import BlobStore
-from pipeline.ffmpeg import run, sound
+from pipeline.decoding import Decoder
 from pipeline.recording import Level, Track
 from pipeline.work import Progress, Result, Task
 
@@ -48,7 +48,7 @@ def measure(
     check_room(folder, artifact.bytes)
     blobs.fetch(artifact.blob, folder / "track")
     with explained():
-        found = _Listener(task.options.profile(bitrate_kbit), track, folder, progress).found()
+        found = _Listener(task.options.profile(bitrate_kbit), track, folder, progress, task.options.partial).found()
     split = partial(encodings, bitrate_kbit=bitrate_kbit, part_minutes=part_minutes, most_parts=most_parts)
     return Result(next=split(task.options, track, found.model_dump(mode="json")))
 
@@ -59,6 +59,7 @@ class _Listener:
     track: Track
     folder: Path
     progress: Progress
+    partial: bool
     passes: int = 0
 
     def found(self) -> Measured:
@@ -86,19 +87,20 @@ class _Listener:
         """How loud the result is, and how many seconds it lasts."""
         meter = Meter()
         expected = filters.length(self.profile, self.track, measured)
-        shaped = filters.shaped(
-            sound("track", self.track.stream, self.track.begins), self.profile, self.track, measured
-        )
-        seconds = run(
-            ffmpeg.output(meter.on(shaped), "-", format="null"),
-            folder=self.folder,
+
+        def metered(stream: Any) -> Any:
+            shaped = filters.shaped(stream, self.profile, self.track, measured)
+            return ffmpeg.output(meter.on(shaped), "-", format="null")
+
+        seconds = Decoder.of(self.track, self.folder).run(
+            metered,
             duration=expected,
             deadline=60 + 2 * self.track.seconds,
             progress=self._share_of_progress(),
             output_limit=0,
             log=meter.read,
         )
-        filters.check(seconds, expected, self.track)
+        filters.check(seconds, expected, partial=self.partial)
         self.passes += 1
         return meter.level, seconds
 

@@ -3,6 +3,8 @@
 A part begins so many frames early, and ends so many late, that where the parts meet all encoders have come to the same state.
 """
 
+import re
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,14 +12,13 @@ import ffmpeg
 from pydantic import BaseModel, ConfigDict
 
 from converter import filters, outputs
-from converter.count import Count
-from converter.failures import breaks_off, explained
+from converter.failures import breaks_off, explained, lasts_on
 from converter.filters import Measured, fitted, shaped
 from converter.keeping import check_room, keep
 from converter.mp3 import Frames, frame_samples
 from pipeline.audio import Profile
 from pipeline.blobs import BlobStore
-from pipeline.ffmpeg import run, sound
+from pipeline.decoding import Decoder
 from pipeline.recording import Track
 from pipeline.work import Artifact, NextTask, Progress, Result, Task
 
@@ -25,6 +26,7 @@ LEAD = 196
 """Frames before a part that its encoder hears, and which are not used; a multiple of every `padding_period`."""
 TRAIL = 16
 """Frames behind it."""
+_SHOWN = re.compile(r"ashowinfo.* pts:(?P<before>\d+) .* nb_samples:(?P<these>\d+)")
 _MARGIN = 10
 """Seconds before those frames from which the track is decoded: for its decoder, and for filters to settle."""
 
@@ -87,19 +89,19 @@ def encode_part(
     check_room(folder, kept.bytes + outputs.likely_bytes("mp3", profile, track, end - begin))
     progress(0)
     blobs.fetch(kept.blob, folder / "track")
-    count = Count()
+    count = _Count()
     with explained():
-        seconds = run(
-            _output(part, name, profile, track, measured),
-            folder=folder,
+        seconds = Decoder.of(track, folder).run(
+            partial(_output, part, name, profile, track, measured),
             duration=end - begin,
             deadline=60 + track.seconds,
             progress=progress,
             output_limit=outputs.most_bytes("mp3", profile, track, end - begin),
             log=None if part.next else count.read,
+            **_sought(part, profile, track),
         )
-    if breaks_off(begin + seconds, end):
-        filters.check(begin + seconds, whole, track)
+    if breaks_off(begin + seconds, end) or lasts_on(begin + seconds, end):
+        filters.check(begin + seconds, whole if seconds < end - begin else end, partial=track.partial)
     frames = Frames(folder / name, part.begin)
     samples = None if part.next else part.begin * frames.form.samples + count.samples
     facts = PartFacts(first=part.first, begin=part.begin, samples=samples).model_dump()
@@ -114,25 +116,44 @@ def _span(part: Part, whole: float, rate: int) -> tuple[float, float]:
     return part.begin * frame, whole if part.end is None else min(part.end * frame, whole)
 
 
-def _output(part: Part, name: str, profile: Profile, track: Track, measured: Measured | None) -> Any:
+def _output(part: Part, name: str, profile: Profile, track: Track, measured: Measured | None, decoded: Any) -> Any:
     rate = outputs.sample_rate("mp3", profile, track)
     bounds = {"start_sample": part.begin * frame_samples(rate)}
     if part.end is not None:
         bounds["end_sample"] = part.end * frame_samples(rate)
-    # A track that cannot be cut anywhere is decoded from its beginning: that is exact whatever it holds.
-    skipped = _skipped(bounds["start_sample"] // rate) if seekable(profile, track) else 0
-    decoded = sound("track", track.stream, track.begins, **({"ss": skipped} if skipped else {}))
+    skipped = _sought(part, profile, track).get("ss", 0)
     shape = fitted(shaped(decoded, profile, track, measured), "mp3", profile, track)
     cut = shape.filter("atrim", **{bound: sample - skipped * rate for bound, sample in bounds.items()})
     cut = cut.filter("asetpts", "PTS-STARTPTS")
     return ffmpeg.output(
-        cut if part.next else Count.on(cut),
+        cut if part.next else _Count.on(cut),
         f"file:{name}",
         write_xing=0,
         **outputs.arguments("mp3", profile, track),
     )
 
 
-def _skipped(second: int) -> int:
-    """Whole seconds of the track, so that no time is rounded to another sample."""
-    return max(0, second - _MARGIN)
+def _sought(part: Part, profile: Profile, track: Track) -> dict[str, int]:
+    """What is skipped, in whole seconds of the track, so that no time is rounded to another sample.
+
+    A track that cannot be cut anywhere is decoded from its beginning: that is exact whatever it holds.
+    """
+    rate = outputs.sample_rate("mp3", profile, track)
+    skipped = part.begin * frame_samples(rate) // rate - _MARGIN
+    return {"ss": skipped} if skipped > 0 and seekable(profile, track) else {}
+
+
+class _Count:
+    """Counts samples on their way. What ffmpeg's muxer tells of an MP3's end may be 46 too many: its packets drop 1152 at most."""
+
+    samples: int
+    """Of each channel; set once `read` was called."""
+
+    @staticmethod
+    def on(stream: Any) -> Any:
+        return stream.filter("asetnsamples", n=2**16, pad=0).filter("ashowinfo")
+
+    def read(self, log: str) -> None:
+        """Takes what ffmpeg said."""
+        shown = [*_SHOWN.finditer(log)]
+        self.samples = int(shown[-1]["before"]) + int(shown[-1]["these"]) if shown else 0

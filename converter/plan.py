@@ -36,7 +36,8 @@ def encodings(
     profile = options.profile(bitrate_kbit)
     seconds = measured.get("seconds") or profile.seconds(track.seconds)
     parts = list(_parts(profile, track, seconds, 60 * part_minutes, most_parts))
-    if len(parts) < 2 or not _divisible(profile, track):
+    # Where a sound ends that breaks off, encoders that work side by side do not know.
+    if len(parts) < 2 or options.partial or not _divisible(profile, track):
         return [NextTask("encode", args=dict(measured))]
     args: list[dict[str, Any]] = [{"part": part.model_dump()} for part in parts]
     if rest := [form for form in profile.audio if form != "mp3"]:

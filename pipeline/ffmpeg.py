@@ -59,17 +59,20 @@ _PROGRESS = ("-nostats", "-progress", "pipe:1", "-stats_period", str(child.TICK)
 _NO_PLACES = "Rematrix is needed"
 """How libswresample says that it does not know where the channels belong."""
 
+_CHANGES = "Changing audio frame properties on the fly"
+"""How a filter graph that may not begin anew says that its sound has other channels or another sample rate now."""
+
 _ENCODER = "Error encoding a frame"
 """Encoders that are given no numbers (NaN) say that they had no memory."""
 
-Kind = Literal["error", "channels", "deadline", "memory", "output limit", "machine"]
+Kind = Literal["error", "channels", "changes", "deadline", "memory", "output limit", "machine"]
 
 
 class FFmpegFailed(Exception):
     """ffmpeg made no whole file. `log` is the end of what it said: for the log, never for users.
 
-    `kind`: `error` (the input, or what was asked for, does not work), and of these `channels` (they cannot be mixed);
-    `deadline`, `memory` and `output limit` (it went beyond what it was given); or `machine` (the disk is full, or
+    `kind`: `error` (the input, or what was asked for, does not work), and of these `channels` (they cannot be mixed) and
+    `changes` (of the channels or the sample rate midway, see `pipeline.decoding`); `deadline`, `memory` and `output limit` (it went beyond what it was given); or `machine` (the disk is full, or
     somebody ended it; the same may work later).
     """
 
@@ -95,10 +98,11 @@ def sound(name: str, stream: int | None = None, begins: float = 0.0, **options: 
 
     The sound begins where the file's own clock shows `begins`, in seconds: transport streams, broadcasts and MP3s begin at any time.
     Silence fills a late start and gaps, so that what is made of it keeps the clock of the recording.
+    Where channels or sample rate change midway, it fails: see `pipeline.decoding`.
     """
     if begins:
         options = {**options, "itsoffset": -begins}
-    return source(name, seek_timestamp=1, **options)["a:0" if stream is None else str(stream)].filter(
+    return source(name, seek_timestamp=1, reinit_filter=0, **options)["a:0" if stream is None else str(stream)].filter(
         "aresample", **{"async": 1, "first_pts": 0}
     )
 
@@ -154,6 +158,8 @@ def kind(ended: child.Ended) -> Kind:
         return "machine"
     if _NO_PLACES in ended.log:
         return "channels"
+    if _CHANGES in ended.log:
+        return "changes"
     return "memory" if os.strerror(errno.ENOMEM) in ended.log and _ENCODER not in ended.log else "error"
 
 

@@ -1,11 +1,13 @@
 """Any recording, as the samples that Whisper hears."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import ffmpeg
 
-from pipeline.ffmpeg import FFmpegFailed, run, sound
+from pipeline.decoding import Decoder
+from pipeline.ffmpeg import FFmpegFailed
 from speech.model import Unusable
 
 RATE = 16_000
@@ -19,13 +21,12 @@ _DEADLINE = 1800
 
 def decode(audio: Path) -> Any:
     """Returns the samples as an array of int16 that stays on the disk, beside `audio`. Raises Unusable."""
-    output = ffmpeg.output(
-        sound(audio.name), "file:samples.raw", format="s16le", ac=1, ar=RATE, t=LONGEST + 1, map_metadata=-1
+    output = partial(
+        ffmpeg.output, filename="file:samples.raw", format="s16le", ac=1, ar=RATE, t=LONGEST + 1, map_metadata=-1
     )
     try:
-        seconds = run(
+        seconds = Decoder(audio.parent, audio.name, RATE, channels=1).run(
             output,
-            folder=audio.parent,
             duration=None,
             deadline=_DEADLINE,
             progress=lambda *_: None,

@@ -1,5 +1,6 @@
 """What transcriber does for a job: `transcribe`."""
 
+from functools import partial
 from math import exp
 from pathlib import Path, PurePath
 
@@ -7,8 +8,9 @@ import ffmpeg
 import openai
 
 from pipeline.blobs import BlobStore, store
+from pipeline.decoding import Decoder
 from pipeline.errors import Reject, Retry
-from pipeline.ffmpeg import FFmpegFailed, run, sound
+from pipeline.ffmpeg import FFmpegFailed
 from pipeline.names import stem
 from pipeline.recording import Track
 from pipeline.work import Artifact, Progress, Result, Task
@@ -44,9 +46,9 @@ def transcribe(
 
 def _shrink(folder: Path, track: Track, progress: Progress) -> float:
     """Makes speech.ogg, 24 kbit/s: an hour is 11 MB, where services stop at 25. Returns its seconds."""
-    output = ffmpeg.output(
-        sound("track", track.stream, track.begins),
-        "file:speech.ogg",
+    output = partial(
+        ffmpeg.output,
+        filename="file:speech.ogg",
         acodec="libopus",
         audio_bitrate=f"{_BYTES_PER_SECOND * 8 // 1000}k",
         application="voip",
@@ -55,9 +57,8 @@ def _shrink(folder: Path, track: Track, progress: Progress) -> float:
         map_metadata=-1,
     )
     try:
-        return run(
+        return Decoder.of(track, folder).run(
             output,
-            folder=folder,
             duration=track.seconds,
             deadline=60 + track.seconds,
             progress=lambda percent, _=None: progress(percent * SHRUNK / 100),

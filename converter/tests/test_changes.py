@@ -1,0 +1,137 @@
+"""Sound that is not all of one kind: its channels or sample rate change midway, or it can be decoded only so far."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from converter import filters
+from converter.tests.splitting import Splitting
+from converter.tests.studio import facts, ffmpeg, frequency, heard
+from pipeline.errors import Reject
+
+RATE = 44100
+BARE = ("-b:a", "96k", "-write_xing", 0, "-id3v2_version", 0)
+
+
+@pytest.fixture
+def studio(tmp_path: Path) -> Splitting:
+    return Splitting(tmp_path, known={}, parts=2)
+
+
+def joined(folder: Path, name: str, *pieces: tuple[object, ...]) -> Path:
+    """Tones of 6 seconds, of 440 Hz and of 880."""
+    whole = folder / f"whole-{name}"
+    for number, arguments in enumerate(pieces):
+        tone = f"sine=f={440 * (number + 1)}:r=48000:d=6"
+        ffmpeg("-f", "lavfi", "-i", tone, *arguments, "-output_ts_offset", 6 * number, folder / f"{number}-{name}")
+    whole.write_bytes(b"".join((folder / f"{number}-{name}").read_bytes() for number in range(len(pieces))))
+    return whole
+
+
+@pytest.fixture
+def changing(tmp_path: Path) -> Path:
+    return joined(tmp_path, "a.mp3", ("-ac", 1, "-ar", RATE, *BARE), ("-ac", 2, "-ar", RATE, *BARE))
+
+
+def tones(path: Path) -> list[int]:
+    """Hz in each whole second."""
+    sound = heard(path, RATE)
+    return [round(frequency(sound[at : at + RATE], RATE)) for at in range(0, len(sound) - RATE + 1, RATE)]
+
+
+TWO = [440] * 6 + [880] * 6
+
+
+@pytest.mark.parametrize(
+    ("name", "pieces"),
+    [
+        ("channels.mp3", (("-ac", 1, *BARE), ("-ac", 2, *BARE))),
+        ("rate.mp3", (("-ac", 2, "-ar", RATE, *BARE), ("-ac", 2, *BARE))),
+        ("channels.aac", (("-ac", 2, "-ar", RATE), ("-ac", 1, "-ar", RATE))),
+        ("surround.ts", (("-ac", 2, "-c:a", "ac3"), ("-ac", 6, "-c:a", "ac3"))),
+    ],
+)
+def test_sound_whose_kind_changes_midway_is_as_long_as_it_was(
+    studio: Splitting, tmp_path: Path, name: str, pieces: tuple[tuple[object, ...], ...]
+) -> None:
+    made = studio.uploaded(joined(tmp_path, name, *pieces), audio="wav", sample_rate=RATE)
+    assert len(heard(made)) / RATE == pytest.approx(12, abs=0.15)
+    assert [one for one in tones(made) if one not in (440, 880)] == []
+    assert tones(made)[:12] == pytest.approx(TWO, abs=1)
+
+
+def test_the_parts_of_such_a_sound_fit(studio: Splitting, changing: Path) -> None:
+    studio.known = {"seconds": 12.0}
+    whole, split = studio.whole(changing, bitrate=64), studio.split(changing, bitrate=64)
+    assert len(heard(whole)) == len(heard(split))
+    # What is before the change is decoded straight, or from 24 bits: LAME may tell them apart.
+    assert np.abs(heard(whole) - heard(split)).max() < 1e-2
+    assert tones(split)[:5] + tones(split)[7:12] == [440] * 5 + [880] * 5
+
+
+def test_such_a_sound_is_trimmed_and_levelled_once(studio: Splitting, changing: Path) -> None:
+    studio.known = {"seconds": 12.0}
+    made = studio.file(changing, audio="wav", start=3, end=9, fade_out=1, loudness=-20)
+    assert len(heard(made)) == pytest.approx(6 * RATE, abs=1)
+    assert tones(made) == [440] * 3 + [880] * 3
+
+
+def test_a_late_start_of_such_a_sound_stays_late(studio: Splitting, tmp_path: Path, changing: Path) -> None:
+    late = tmp_path / "late.mkv"
+    picture = ("-f", "lavfi", "-i", "color=s=16x16:r=5:d=14", "-c:v", "ffv1")
+    ffmpeg("-itsoffset", 2, "-i", changing, *picture, "-map", 1, "-map", "0:a", "-c:a", "copy", late)
+    found = heard(studio.uploaded(late, audio="wav"))
+    assert len(found) / RATE == pytest.approx(14, abs=0.15)
+    assert np.abs(found[: int(1.9 * RATE)]).max() < 1e-3
+    assert np.abs(found[int(2.2 * RATE) : 3 * RATE]).max() > 0.05
+
+
+@pytest.fixture
+def undecodable(tmp_path: Path) -> Path:
+    """ADTS of which the second half of 12 seconds is no AAC."""
+    path = tmp_path / "rubbish.aac"
+    ffmpeg("-f", "lavfi", "-i", "anoisesrc=r=44100:d=12:seed=1", "-ac", 2, "-c:a", "aac", path)
+    whole, at, frames = bytearray(path.read_bytes()), 0, 0
+    while at < len(whole):
+        size = (whole[at + 3] & 3) << 11 | whole[at + 4] << 3 | whole[at + 5] >> 5
+        if frames > 6 * RATE / 1024:
+            whole[at + 7 : at + size] = b"\xff" * (size - 7)
+        at, frames = at + size, frames + 1
+    path.write_bytes(whole)
+    return path
+
+
+@pytest.mark.parametrize("options", [{}, {"loudness": -20}], ids=["as it is", "measured"])
+def test_what_can_be_decoded_is_taken_if_its_owner_says_so(
+    studio: Splitting, undecodable: Path, options: dict[str, Any]
+) -> None:
+    studio.known = {"seconds": 12.0}
+    asked = {"partial": True, **options}
+    (task,) = studio.plan(undecodable, **asked)  # though it is long enough for parts
+    (made,) = studio.do(task, undecodable, **asked).artifacts
+    assert facts(made).partial
+    assert facts(made).seconds == pytest.approx(6, abs=0.2)
+
+
+def test_without_that_a_part_behind_the_end_is_refused(studio: Splitting, undecodable: Path) -> None:
+    studio.known, studio.parts = {"seconds": 12.0}, 4
+    *_, last = studio.plan(undecodable)
+    with pytest.raises(Reject, match="breaks off after"):
+        studio.do(last, undecodable)
+
+
+def test_a_result_that_is_too_long_is_refused_and_one_a_little_longer_is_not(studio: Splitting, changing: Path) -> None:
+    filters.check(12.4, 12.0, partial=False)
+    studio.known = {"seconds": 8.0}
+    with pytest.raises(Reject, match="Of the 8 seconds of this recording 12 would come"):
+        studio.file(changing)
+    with pytest.raises(Reject, match="Of the 8 seconds"):
+        studio.file(changing, partial=True)
+
+
+def test_a_whole_recording_is_not_called_partial(studio: Splitting, changing: Path) -> None:
+    studio.known = {"seconds": 12.0}
+    (made,) = studio.encode(changing, partial=True).artifacts
+    assert not facts(made).partial

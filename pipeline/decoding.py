@@ -1,0 +1,109 @@
+"""Decodes the sound of a recording, also of one whose channels or sample rate change midway.
+
+At such a change ffmpeg would begin its filters anew: they would fill with silence from second 0, trim and fade once more.
+So that it does not come to this, `pipeline.ffmpeg.sound` fails at a change. The sound is then written once as FLAC with the
+channels and the sample rate of its beginning, and read from there.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import ffmpeg
+
+from pipeline.ffmpeg import FFmpegFailed, run, sound, source
+from pipeline.recording import Track
+from pipeline.work import Progress
+
+_STEADY = "steady.mka"
+_LONGEST = 360_000
+"""Seconds of a recording, where nobody knows how long it is."""
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """Reads the sound of file `name` in `folder`; what else there is to say of it is as in `Track`."""
+
+    folder: Path
+    name: str
+    sample_rate: int
+    channels: int
+    stream: int | None = None
+    begins: float = 0.0
+
+    @classmethod
+    def of(cls, track: Track, folder: Path) -> Self:
+        """For `folder`/track."""
+        return cls(folder, "track", track.sample_rate, track.channels, track.stream, track.begins)
+
+    def run(
+        self,
+        output: Callable[[Any], Any],
+        *,
+        duration: float | None,
+        deadline: float,
+        progress: Progress,
+        output_limit: int,
+        log: Callable[[str], None] | None = None,
+        **options: Any,
+    ) -> float:
+        """Does what `pipeline.ffmpeg.run` does, for the output that `output` makes of the sound; `options` are those of `sound`.
+
+        A sound that changes takes up to three times `deadline`. Raises FFmpegFailed.
+        """
+        told = _rising(progress)
+
+        def decoded(stream: Any) -> float:
+            return run(
+                output(stream),
+                folder=self.folder,
+                duration=duration,
+                deadline=deadline,
+                progress=told,
+                output_limit=output_limit,
+                log=log,
+            )
+
+        if not (self.folder / _STEADY).exists():
+            try:
+                return decoded(sound(self.name, self.stream, self.begins, **options))
+            except FFmpegFailed as failed:
+                if failed.kind != "changes":
+                    raise
+            self._steady(duration, deadline, told)
+        return decoded(sound(_STEADY, **options))
+
+    def _steady(self, duration: float | None, deadline: float, progress: Progress) -> None:
+        """Keeps every time, so that a late start and gaps can still be filled: here each change would fill from second 0."""
+        layout = "mono" if self.channels == 1 else "stereo"
+        stream = source(self.name, seek_timestamp=1, **({"itsoffset": -self.begins} if self.begins else {}))
+        mixed = stream["a:0" if self.stream is None else str(self.stream)].filter(
+            "aresample", self.sample_rate, **{"async": 1, "out_chlayout": layout, "rematrix_maxval": 1}
+        )
+        run(
+            ffmpeg.output(
+                mixed.filter("aformat", channel_layouts=layout),
+                f"file:{_STEADY}",
+                acodec="flac",
+                map_metadata=-1,
+                map_chapters=-1,
+            ),
+            folder=self.folder,
+            duration=duration,
+            deadline=deadline,
+            progress=lambda _percent, speed=None: progress(0, speed),
+            output_limit=2**20 + 8 * self.sample_rate * int(deadline + (duration or _LONGEST)),
+        )
+
+
+def _rising(progress: Progress) -> Progress:
+    """Work that begins anew does not tell less than was told."""
+    most = 0.0
+
+    def told(percent: float, speed: float | None = None, /) -> None:
+        nonlocal most
+        most = max(most, percent)
+        progress(most, speed)
+
+    return told
