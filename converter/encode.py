@@ -9,10 +9,14 @@ from typing import Any
 import ffmpeg
 
 from converter import filters, outputs
+from converter.count import Count
 from converter.failures import breaks_off, explained
 from converter.filters import Measured
+from converter.info import info_frame
 from converter.keeping import check_room, keep
+from converter.mp3 import Frames
 from converter.parts import encode_part
+from converter.splice import splice
 from converter.tags import Tags, id3, tagged
 from pipeline.audio import AudioFormat, Profile
 from pipeline.blobs import BlobStore
@@ -65,6 +69,7 @@ class Encoding:
             self.folder, self.task.only("track").bytes + sum(sizes) + max(sizes)
         )  # tags: one more copy at a time
         self.blobs.fetch(self.task.only("track").blob, self.folder / "track")
+        count = Count()
         with explained():
             seconds = Decoder.of(self.track, self.folder).run(
                 partial(self._outputs, forms),
@@ -72,9 +77,10 @@ class Encoding:
                 deadline=60 + self.track.seconds * (1 + len(forms)),
                 progress=progress,
                 output_limit=max(outputs.most_bytes(form, self.profile, self.track, length) for form in forms),
+                log=count.read if any(map(self._counted, forms)) else None,
             )
             filters.check(seconds, expected, partial=self.task.options.partial)
-            return [self._kept(form, seconds, _at_the_end(progress)) for form in forms]
+            return [self._kept(form, seconds, count, _at_the_end(progress)) for form in forms]
 
     def _likely_bytes(self, forms: Sequence[AudioFormat], seconds: float) -> list[int]:
         sizes = [outputs.likely_bytes(form, self.profile, self.track, seconds) for form in forms]
@@ -91,6 +97,10 @@ class Encoding:
         encoded = [form for form in forms if form not in copied]
         return ffmpeg.merge_outputs(*map(self._copy, copied), *self._encode(encoded, decoded))
 
+    def _counted(self, form: AudioFormat) -> bool:
+        """It is an MP3 that is encoded here, to which ffmpeg adds no Info frame: see `Count`."""
+        return form == "mp3" and not outputs.copied(form, self.profile, self.track)
+
     def _copy(self, form: AudioFormat) -> Any:
         stream = source("track")[str(self.track.stream)]
         muxer = {**outputs.FORMS[form].muxer, **outputs.ANONYMOUS}
@@ -101,21 +111,29 @@ class Encoding:
             return []
         shaped = filters.shaped(decoded, self.profile, self.track, self.measured)
         split = shaped.filter_multi_output("asplit", len(forms))
-        return [
-            ffmpeg.output(
-                filters.fitted(split[number], form, self.profile, self.track),
-                f"file:{_file(form)}",
-                **outputs.arguments(form, self.profile, self.track),
-            )
-            for number, form in enumerate(forms)
-        ]
+        return [self._output(split[number], form) for number, form in enumerate(forms)]
 
-    def _kept(self, form: AudioFormat, seconds: float, progress: Progress) -> Artifact:
-        path = self.folder / _file(form)
-        facts = self.facts(form, path.stat().st_size, seconds)
+    def _output(self, stream: Any, form: AudioFormat) -> Any:
+        fitted = filters.fitted(stream, form, self.profile, self.track)
+        arguments = outputs.arguments(form, self.profile, self.track)
+        if self._counted(form):
+            fitted, arguments = Count.on(fitted), {**arguments, "write_xing": 0}
+        return ffmpeg.output(fitted, f"file:{_file(form)}", **arguments)
+
+    def _info(self, path: Path, samples: int) -> bytes:
+        """The frame in front of an MP3 of so many samples. Raises Damaged."""
+        whole = splice([Frames(path, 0)], [])
+        return info_frame(whole.contents(whole.read(), samples, constant=self.profile.mode == "cbr"))
+
+    def _kept(self, form: AudioFormat, seconds: float, count: Count, progress: Progress) -> Artifact:
+        path, info = self.folder / _file(form), b""
+        if self._counted(form):
+            info = self._info(path, count.samples)
+            seconds = count.samples / outputs.sample_rate(form, self.profile, self.track)
+        facts = self.facts(form, len(info) + path.stat().st_size, seconds)
         tags, before = Tags.of(self.task, self.track, self.profile), b""
         if form == "mp3":
-            before = id3(tags, self.blobs, self.folder, progress)
+            before = id3(tags, self.blobs, self.folder, progress) + info
         else:
             path = tagged(tags, self.blobs, self.folder, path.name, form, progress)
         kept = keep(

@@ -3,7 +3,6 @@
 A part begins so many frames early, and ends so many late, that where the parts meet all encoders have come to the same state.
 """
 
-import re
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -12,6 +11,7 @@ import ffmpeg
 from pydantic import BaseModel, ConfigDict
 
 from converter import filters, outputs
+from converter.count import Count
 from converter.failures import breaks_off, explained, lasts_on
 from converter.filters import Measured, fitted, shaped
 from converter.keeping import check_room, keep
@@ -26,7 +26,6 @@ LEAD = 196
 """Frames before a part that its encoder hears, and which are not used; a multiple of every `padding_period`."""
 TRAIL = 16
 """Frames behind it."""
-_SHOWN = re.compile(r"ashowinfo.* pts:(?P<before>\d+) .* nb_samples:(?P<these>\d+)")
 _MARGIN = 10
 """Seconds before those frames from which the track is decoded: for its decoder, and for filters to settle."""
 
@@ -89,7 +88,7 @@ def encode_part(
     check_room(folder, kept.bytes + outputs.likely_bytes("mp3", profile, track, end - begin))
     progress(0)
     blobs.fetch(kept.blob, folder / "track")
-    count = _Count()
+    count = Count()
     with explained():
         seconds = Decoder.of(track, folder).run(
             partial(_output, part, name, profile, track, measured),
@@ -126,7 +125,7 @@ def _output(part: Part, name: str, profile: Profile, track: Track, measured: Mea
     cut = shape.filter("atrim", **{bound: sample - skipped * rate for bound, sample in bounds.items()})
     cut = cut.filter("asetpts", "PTS-STARTPTS")
     return ffmpeg.output(
-        cut if part.next else _Count.on(cut),
+        cut if part.next else Count.on(cut),
         f"file:{name}",
         write_xing=0,
         **outputs.arguments("mp3", profile, track),
@@ -141,19 +140,3 @@ def _sought(part: Part, profile: Profile, track: Track) -> dict[str, int]:
     rate = outputs.sample_rate("mp3", profile, track)
     skipped = part.begin * frame_samples(rate) // rate - _MARGIN
     return {"ss": skipped} if skipped > 0 and seekable(profile, track) else {}
-
-
-class _Count:
-    """Counts samples on their way. What ffmpeg's muxer tells of an MP3's end may be 46 too many: its packets drop 1152 at most."""
-
-    samples: int
-    """Of each channel; set once `read` was called."""
-
-    @staticmethod
-    def on(stream: Any) -> Any:
-        return stream.filter("asetnsamples", n=2**16, pad=0).filter("ashowinfo")
-
-    def read(self, log: str) -> None:
-        """Takes what ffmpeg said."""
-        shown = [*_SHOWN.finditer(log)]
-        self.samples = int(shown[-1]["before"]) + int(shown[-1]["these"]) if shown else 0
