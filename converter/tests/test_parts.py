@@ -155,13 +155,6 @@ def test_a_part_that_the_sound_does_not_reach_is_refused_for_the_whole(splitting
         splitting.do(tasks[2], path)
 
 
-def test_the_parts_of_a_recording_that_may_break_off_are_joined_up_to_there(splitting: Splitting) -> None:
-    splitting.known |= {"seconds": 80, "partial": True}
-    path = recording(splitting.root, "speech", SECONDS)
-    joined = splitting.split(path)
-    assert len(by_ffmpeg(joined, 2)) == SECONDS * 44100
-
-
 def test_an_interruption_goes_on_and_keeps_nothing(splitting: Splitting) -> None:
     def interrupt(percent: float, speed: float | None = None, /) -> None:
         if percent:
