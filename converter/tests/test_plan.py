@@ -74,9 +74,10 @@ def test_what_was_measured_is_told_to_all_and_says_how_long_the_result_is() -> N
         {"audio": "opus"},
         {"preset": "archive"},
         {"most": 1},
+        {"partial": True},
         {"codec": "mp3float", "container": "mp3", "bit_rate": 128000},
     ],
-    ids=["speed", "silence", "denoise", "opus", "flac", "one part at most", "an MP3 already"],
+    ids=["speed", "silence", "denoise", "opus", "flac", "one part at most", "may break off", "an MP3 already"],
 )
 def test_what_cannot_be_divided_is_made_in_one_piece(asked: dict[str, Any]) -> None:
     assert planned(7200, **asked) == [NextTask("encode", 0, {})]

@@ -1,5 +1,6 @@
 """Seams of an MP3 that was made in parts, heard beside the same in one piece: decoders say nothing of a seam that is wrong."""
 
+import tracemalloc
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -185,6 +186,24 @@ def test_a_last_frame_without_room_gets_a_higher_bit_rate(cut: Cut) -> None:
     joined, after, before = (by_ffmpeg(each, 2) for each in (path, right.path, left.path))
     assert np.array_equal(joined[(found.frame + 2) * 1152 :], after[(found.frame + 2) * 1152 :])
     assert np.array_equal(joined[: (found.frame - 2) * 1152], before[: (found.frame - 2) * 1152])
+
+
+@pytest.mark.slow
+def test_parts_of_hours_are_read_in_pieces(cut: Cut) -> None:
+    """Two hours before a seam: the same frames over and over, of the size that they have at 320 kbit/s."""
+    left, right = cut("noise", 150, "-b:a", "320k"), cut("noise", 200, "-b:a", "320k")
+    again, times = b"".join(left.frames(10, 60)), 6000
+    long = left.path.with_name("long.mp3")
+    with long.open("wb") as file:
+        file.writelines([b"".join(left.frames(0, 60)), *[again] * times, b"".join(left.frames(60, left.end))])
+    tracemalloc.start()
+    whole = splice([Frames(long, 0), Frames(right.path, 50 * times)], [100 + 50 * times])
+    contents = whole.contents(whole.read(), whole.frames * 1152 - 1152, constant=True)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert contents.frames == right.end + 50 * times
+    assert contents.bytes > 280e6
+    assert most < 16e6
 
 
 def test_parts_that_cannot_follow_each_other_have_no_seam(cut: Cut) -> None:
