@@ -50,7 +50,7 @@ MEMORY = 2 * 2**30
 
 _SHAPE = ("-nostdin", "-hide_banner", "-max_alloc", str(256 * 2**20))
 _STOPPED = 255
-"""ffmpeg's exit status after SIGTERM, which systemd sends to all of a service when it stops it."""
+"""ffmpeg's exit status after SIGTERM, which systemd sends to all of a service when it stops it; also after EPERM."""
 
 _SPEED = re.compile(rb" *([\d.]+(?:e\+\d+)?)x *")
 _PROGRESS = ("-nostats", "-progress", "pipe:1", "-stats_period", str(child.TICK))
@@ -154,13 +154,20 @@ def kind(ended: child.Ended) -> Kind:
             return "deadline"
         case signal.SIGKILL:
             return "machine"
-    if ended.status == _STOPPED or os.strerror(errno.ENOSPC) in ended.log:
+    said = _own_words(ended.log)
+    stopped = ended.status == _STOPPED and os.strerror(errno.EPERM) not in said
+    if stopped or os.strerror(errno.ENOSPC) in said:
         return "machine"
-    if _NO_PLACES in ended.log:
+    if _NO_PLACES in said:
         return "channels"
-    if _CHANGES in ended.log:
+    if _CHANGES in said:
         return "changes"
-    return "memory" if os.strerror(errno.ENOMEM) in ended.log and _ENCODER not in ended.log else "error"
+    return "memory" if os.strerror(errno.ENOMEM) in said and _ENCODER not in said else "error"
+
+
+def _own_words(log: str) -> str:
+    """Without the file's: of its tags ffmpeg tells on lines that begin with blanks."""
+    return "\n".join(line for line in log.split("\n")[1:] if not line.startswith(" ")) if "\n  " in log else log
 
 
 class _ProgressReader:
