@@ -36,6 +36,11 @@ def much() -> Iterator[Hostile]:
     pcm = bytes(8000 * 64 * 2)
     yield written("64 channels", _of(pcm, kind="wav", given=raw), "cannot be mixed")
     yield written("64 channels of Matroska", _of(pcm, kind="mkv", given=raw), "cannot be mixed")
+    excuse = ("-metadata", "title=No space left on device")
+    asked = {"loudness": -16}
+    yield written(
+        "64 channels with an excuse", _of(pcm, *excuse, kind="wav", given=raw), "cannot be mixed", options=asked
+    )
 
 
 def _of(content: bytes, *arguments: str, kind: str, given: tuple[str, ...] = ()) -> bytes:
