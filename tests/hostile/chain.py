@@ -170,7 +170,7 @@ def convert(
         peak=_peak(),
         child_peak=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024,
         before=before,
-        after=_leavings(scratch),
+        after=_leavings_after(before, scratch),
     )
 
 
@@ -197,8 +197,16 @@ def _children() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def _leavings_after(before: Leavings, scratch: Path) -> Leavings:
+    """What is still held only by garbage is not left."""
+    after = _leavings(scratch)
+    if after != before:
+        gc.collect()
+        after = _leavings(scratch)
+    return after
+
+
 def _leavings(scratch: Path) -> Leavings:
-    gc.collect()
     mine = Path(f"/proc/{os.getpid()}/task").glob("*/children")
     return Leavings(
         files=sum(1 for _ in Path("/proc/self/fd").iterdir()),
