@@ -6,7 +6,7 @@ import pytest
 
 from tests.hostile import bombs, broken, odd
 from tests.hostile.judging import as_expected, faults
-from tests.hostile.making import Hostile
+from tests.hostile.making import Hostile, made, sine
 from tests.hostile.workplace import Workplace, workplace
 
 pytestmark = pytest.mark.slow
@@ -34,3 +34,11 @@ def test_each_ends_with_its_reason_or_its_sound(place: Workplace, corpus: Callab
 def test_none_does_harm_to_all_that_can_be_asked_for(place: Workplace, corpus: Callable[[], Iterator[Hostile]]) -> None:
     found = [fault for hostile in corpus() for fault in faults(place, hostile, lambda *_: None, **EVERYTHING)]
     assert not found, "\n".join(found)
+
+
+def test_a_good_recording_goes_through_all_stages(place: Workplace) -> None:
+    good = Hostile("half a minute", lambda path: path.write_bytes(made(*sine(30), kind="flac")), seconds=30)
+    verdict = place.convert(good, audio=("mp3", "opus"), loudness=-16)
+    place.remove(verdict)
+    assert {*verdict.stages} == {"extract", "measure", "encode", "join", "draw"}
+    assert [artifact.name for artifact in verdict.of("audio")] == ["talk.opus", "talk.mp3"]

@@ -33,7 +33,7 @@ def long() -> Iterator[Hostile]:
 
 
 def silence(seconds: int, channels: int) -> bytes:
-    """FLAC (RFC 9639) of 8 kHz in frames of 8 seconds, each of which is one number: a day in some hundred kilobytes."""
+    """FLAC (RFC 9639) of 8 kHz in frames of 2 seconds, each of which is one number: a day in some hundred kilobytes."""
     whole = made("-f", "lavfi", "-i", f"anullsrc=r=8000:cl={channels}c:d=0.1", kind="flac")
     info = bytearray(whole[8:42])
     info[:4] = struct.pack(">HH", _BLOCK, _BLOCK)
@@ -42,7 +42,7 @@ def silence(seconds: int, channels: int) -> bytes:
     return b"fLaC\x80\0\0\x22" + bytes(info) + b"".join(frames)
 
 
-_BLOCK = 4000
+_BLOCK = 16000
 
 
 def _silent_frame(number: int, channels: int) -> bytes:

@@ -5,7 +5,6 @@ import json
 import os
 import resource
 import threading
-import time
 import traceback
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -52,9 +51,7 @@ class Verdict:
     stages: tuple[str, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
     seconds: float = 0
-    """Of wall clock."""
-    processor: float = 0
-    """Seconds that the children computed."""
+    """That its children computed."""
     peak: int = 0
     """The most bytes of memory that this process ever had."""
     child_peak: int = 0
@@ -157,7 +154,7 @@ def convert(
     taken = Artifact(title, "original", "video/mp4", original.stat().st_size, "0" * 64, blob)
     job = _Job(store, scratch, Options.model_validate({"transcribe": False, **asked}), title, beside, [taken])
     before = _leavings(scratch)
-    began, used = time.monotonic(), _children()
+    used = _children()
     ending: dict[str, Any] = {}
     with _ended(ending):
         job.work(NextTask("extract"))
@@ -165,8 +162,7 @@ def convert(
         **ending,
         stages=tuple(job.stages),
         artifacts=tuple(job.artifacts),
-        seconds=time.monotonic() - began,
-        processor=_children() - used,
+        seconds=_children() - used,
         peak=_peak(),
         child_peak=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024,
         before=before,

@@ -13,7 +13,7 @@ from tests.hostile.making import Hostile
 from tests.hostile.workplace import Workplace
 
 SECONDS = 60
-"""Of wall clock that the longest of the corpus may take, on a machine that has other things to do."""
+"""That any job of the corpus may compute."""
 
 MEMORY = 150 * 2**20
 """Bytes that a converter may ever have, with all that it imports."""
