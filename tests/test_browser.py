@@ -118,7 +118,10 @@ def told_by_page(site: Site, host: str, client: Client, story: str, folder: Path
 def test_a_page_sends_watches_and_fetches(site: Site, client: Client, tmp_path: Path) -> None:
     told = told_by_page(site, "127.0.0.1", client, "whole", tmp_path)
     done = told["done"]
-    assert (done["state"], names(done)) == ("done", ["talk.mp3", "talk.mp4"])
+    assert (done["state"], names(done)) == (
+        "done",
+        ["talk.mp3", "talk.mp4", "talk.waveform.json", "talk.waveform.png"],
+    )
     assert told["sent"]["location"] == f"/v1/jobs/{done['id']}"
     progress = told["sent"]["progress"]
     assert progress == sorted(progress)
