@@ -311,6 +311,11 @@ def shortly(server: Server, path: Path, owner: str, route: str = "events") -> ht
     return httpx.get(f"{server.url}/{route}", params={"path": str(path), "owner": owner, "seconds": "0.1"})
 
 
+def is_refused(server: Server, path: Path, owner: str) -> bool:
+    """Asked without taking a place, which a client that is still on its way may need."""
+    return httpx.head(f"{server.url}/events", params={"path": str(path), "owner": owner}).status_code == 429
+
+
 def test_who_comes_when_the_hub_is_full_is_told_so(server: Server, path: Path) -> None:
     with ExitStack() as stack:
         for owner in ("ada", "bob"):
@@ -325,7 +330,7 @@ def test_who_listens_and_waits_too_often_silences_nobody_else(server: Server, pa
         fill(server, path, stack, "ada", SHARE // 2)
         for _ in range(SHARE - SHARE // 2):
             stack.enter_context(server.listen(path, "&owner=ada", route="wait"))
-        eventually(lambda: shortly(server, path, "ada").status_code == 429, timeout=60)
+        eventually(lambda: is_refused(server, path, "ada"))
         for route in ("events", "wait"):
             answer = shortly(server, path, "ada", route)
             assert (answer.status_code, answer.json()["code"]) == (429, "too_many_requests")
