@@ -10,7 +10,7 @@ from converter import filters
 from converter.cover import Picture
 from converter.failures import REASONS, breaks_off, check_length, explained
 from converter.keeping import check_room, keep
-from converter.plan import encodings
+from converter.plan import Planner
 from converter.tracks import alone, choose, stays
 from pipeline.blobs import BlobStore
 from pipeline.errors import Reject, Retry
@@ -42,16 +42,7 @@ _IN_MP4: Final = ("aac", "alac", "flac", "mp3", "mp3float")
 _MEDIA_TYPES: Final = {"m4a": "audio/mp4", "mka": "audio/x-matroska"}
 
 
-def extract(
-    task: Task,
-    blobs: BlobStore,
-    folder: Path,
-    progress: Progress,
-    *,
-    bitrate_kbit: int,
-    part_minutes: float,
-    most_parts: int,
-) -> Result:
+def extract(task: Task, blobs: BlobStore, folder: Path, progress: Progress, *, planner: Planner) -> Result:
     """Checks the original and finds its sound, as a file that holds little else, for all that follows.
 
     Raises Reject for what is no recording, has no sound, or breaks off; Retry where there is no room to work.
@@ -64,14 +55,8 @@ def extract(
     chosen = choose(found, task.options.track)
     work = _Extraction(task, blobs, folder, original, found, chosen)
     track, artifact = work.track(progress)
-    profile = task.options.profile(bitrate_kbit)
-    following = (
-        [NextTask("measure")]
-        if filters.unknown(profile)
-        else encodings(
-            task.options, track, {}, bitrate_kbit=bitrate_kbit, part_minutes=part_minutes, most_parts=most_parts
-        )
-    )
+    unknown = filters.unknown(task.options.profile(planner.bitrate_kbit))
+    following = [NextTask("measure")] if unknown else planner.encodings(task.options, track)
     transcribing = [NextTask("transcribe")] if task.options.transcribe else []
     return Result([artifact, *work.cover(progress)], [*following, *transcribing], seconds=track.seconds)
 

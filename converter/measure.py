@@ -1,7 +1,6 @@
 """What converter does before it encodes to a loudness: listens to the whole once, and so knows the gain for every part."""
 
 from dataclasses import dataclass
-from functools import partial
 from math import inf
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +12,7 @@ from converter.failures import explained
 from converter.filters import Measured
 from converter.keeping import check_room
 from converter.loudness import Meter
-from converter.plan import encodings
+from converter.plan import Planner
 from pipeline.audio import Profile
 from pipeline.blobs import BlobStore
 from pipeline.decoding import Decoder
@@ -32,25 +31,16 @@ _CLOSE: Final = 0.5
 _MOST_PASSES: Final = 4
 
 
-def measure(
-    task: Task,
-    blobs: BlobStore,
-    folder: Path,
-    progress: Progress,
-    *,
-    bitrate_kbit: int,
-    part_minutes: float,
-    most_parts: int,
-) -> Result:
+def measure(task: Task, blobs: BlobStore, folder: Path, progress: Progress, *, planner: Planner) -> Result:
     """Finds out the gain that brings the sound to its loudness, and how long the result becomes. Raises Reject."""
     track, artifact = Track.of(task), task.only("track")
     progress(0)
     check_room(folder, artifact.bytes)
     blobs.fetch(artifact.blob, folder / "track")
     with explained():
-        found = _Listener(task.options.profile(bitrate_kbit), track, folder, progress, task.options.partial).found()
-    split = partial(encodings, bitrate_kbit=bitrate_kbit, part_minutes=part_minutes, most_parts=most_parts)
-    return Result(next=split(task.options, track, found.model_dump(mode="json")))
+        profile = task.options.profile(planner.bitrate_kbit)
+        found = _Listener(profile, track, folder, progress, task.options.partial).found()
+    return Result(next=planner.encodings(task.options, track, found.model_dump(mode="json")))
 
 
 @dataclass

@@ -1,7 +1,9 @@
 """Which `encode` tasks make the sound files of a job: one for the whole, or one for each part of a long MP3."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 from converter import outputs
@@ -19,30 +21,31 @@ _LEAST = 98
 """Frames of a part, so that its seams lie apart."""
 
 
-def encodings(
-    options: Options,
-    track: Track,
-    measured: Mapping[str, Any],
-    *,
-    bitrate_kbit: int,
-    part_minutes: float,
-    most_parts: int,
-) -> list[NextTask]:
-    """The tasks for all sound files that `options` ask for.
+@dataclass(frozen=True)
+class Planner:
+    """Its fields are the installation's, as in `Settings`."""
 
-    `measured`: what the tasks get to know of the sound, `{}` or `{"level": ..., "seconds": ..., ...}`. `bitrate_kbit`,
-    `part_minutes` and `most_parts` are the installation's, as in `Settings`; `converter.worker` binds them.
-    """
-    profile = options.profile(bitrate_kbit)
-    seconds = measured.get("seconds") or profile.seconds(track.seconds)
-    parts = list(_parts(profile, track, seconds, 60 * part_minutes, most_parts))
-    # Where a sound ends that breaks off, encoders that work side by side do not know.
-    if len(parts) < 2 or options.partial or not _divisible(profile, track):
-        return [NextTask("encode", args=dict(measured))]
-    args: list[dict[str, Any]] = [{"part": part.model_dump()} for part in parts]
-    if rest := [form for form in profile.audio if form != "mp3"]:
-        args.append({"audio": rest})
-    return [NextTask("encode", number, {**measured, **each}) for number, each in enumerate(args)]
+    bitrate_kbit: int
+    part_minutes: float
+    most_parts: int
+
+    def encodings(
+        self, options: Options, track: Track, measured: Mapping[str, Any] = MappingProxyType({})
+    ) -> list[NextTask]:
+        """The tasks for all sound files that `options` ask for.
+
+        `measured`: what the tasks get to know of the sound, nothing or `{"level": ..., "seconds": ..., ...}`.
+        """
+        profile = options.profile(self.bitrate_kbit)
+        seconds = measured.get("seconds") or profile.seconds(track.seconds)
+        parts = list(_parts(profile, track, seconds, 60 * self.part_minutes, self.most_parts))
+        # Where a sound ends that breaks off, encoders that work side by side do not know.
+        if len(parts) < 2 or options.partial or not _divisible(profile, track):
+            return [NextTask("encode", args=dict(measured))]
+        args: list[dict[str, Any]] = [{"part": part.model_dump()} for part in parts]
+        if rest := [form for form in profile.audio if form != "mp3"]:
+            args.append({"audio": rest})
+        return [NextTask("encode", number, {**measured, **each}) for number, each in enumerate(args)]
 
 
 def _divisible(profile: Profile, track: Track) -> bool:

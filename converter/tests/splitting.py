@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from converter.encode import encode
 from converter.join import join
 from converter.parts import Part
-from converter.plan import encodings
+from converter.plan import Planner
 from converter.tests.studio import Studio, ffmpeg, quiet
 from pipeline.recording import Track
 from pipeline.work import Artifact, NextTask, Progress, Result, Task
@@ -55,7 +55,7 @@ class Splitting(Studio):
         track = Track.of(asked)
         minutes = asked.options.profile(self.kbit).seconds(track.seconds) / (self.parts + 0.01) / 60
         measured = self.measure(path, **options).model_dump(mode="json") if "loudness" in options else {}
-        return encodings(asked.options, track, measured, bitrate_kbit=self.kbit, part_minutes=minutes, most_parts=99)
+        return Planner(self.kbit, minutes, 99).encodings(asked.options, track, measured)
 
     def do(self, following: NextTask, path: Path, progress: Progress = quiet, **options: Any) -> Result:
         task = replace(self.task("encode", path, following.args, **options), part=following.part)

@@ -15,6 +15,7 @@ from converter.encode import encode
 from converter.extract import extract
 from converter.filters import Measured
 from converter.measure import measure
+from converter.plan import Planner
 from pipeline.blobs import store
 from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.ffmpeg import binary
@@ -81,6 +82,10 @@ class Studio:
     def blobs(self) -> DirectoryBlobs:
         return DirectoryBlobs(self.root / "blobs")
 
+    @property
+    def planner(self) -> Planner:
+        return Planner(self.kbit, part_minutes=5, most_parts=1)
+
     def task(self, kind: str, path: Path, args: Mapping[str, Any], name: str | None = None, **options: Any) -> Task:
         self.attempts += 1
         blob = f"track-{self.attempts}"
@@ -98,7 +103,7 @@ class Studio:
         return folder
 
     def measure(self, path: Path, progress: Progress = quiet, **options: Any) -> Measured:
-        handler = partial(measure, bitrate_kbit=self.kbit, part_minutes=5, most_parts=1)
+        handler = partial(measure, planner=self.planner)
         task = self.task("measure", path, {}, **options)
         (following,) = handler(task, self.blobs, self.folder(), progress).next
         assert following.kind == "encode"
@@ -127,7 +132,7 @@ class Studio:
         """The one file that is made of an upload, of which nothing is known before."""
         task = self.task("extract", path, {}, transcribe=False, **options)
         original = replace(task.only("track"), kind="original", name=path.name, facts={})
-        planned = partial(extract, bitrate_kbit=self.kbit, part_minutes=5, most_parts=1)
+        planned = partial(extract, planner=self.planner)
         extracted = planned(replace(task, artifacts=[original]), self.blobs, self.folder(), quiet)
         assert [following.kind for following in extracted.next] == ["encode"]
         self.attempts += 1

@@ -15,6 +15,7 @@ import pytest
 from converter.encode import encode
 from converter.extract import extract
 from converter.keeping import check_room
+from converter.plan import Planner
 from pipeline.blobs import store
 from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.errors import Interrupted, Reject, Retry
@@ -31,7 +32,7 @@ TONE = ("-f", "lavfi", "-i", "sine=d=2")
 CARD = ("-f", "lavfi", "-i", "testsrc=size=160x120:rate=10")
 COPY = ("-c", "copy")
 JPEG = ("-f", "lavfi", "-i", "testsrc=size=64x64:d=0.04", "-frames:v", "1")
-SETTINGS: dict[str, Any] = {"bitrate_kbit": 128, "part_minutes": 5, "most_parts": 16}
+PLANNER = Planner(bitrate_kbit=128, part_minutes=5, most_parts=16)
 
 Make = Callable[..., Path]
 
@@ -67,7 +68,7 @@ class Bench:
         self, path: Path, progress: Progress = quiet, beside: Sequence[Artifact] = (), **options: Any
     ) -> Result:
         task = self.task("extract", [self.stored(path), *beside], path.name, **options)
-        return extract(task, self.blobs, self.folder(), progress, **SETTINGS)
+        return extract(task, self.blobs, self.folder(), progress, planner=PLANNER)
 
     def encode(self, extracted: Result, title: str = "talk.mp4", progress: Progress = quiet, **options: Any) -> Path:
         task = self.task("encode", extracted.artifacts, title, **options)

@@ -9,6 +9,7 @@ import pytest
 
 from converter.extract import extract
 from converter.parts import LEAD, PartFacts
+from converter.plan import Planner
 from converter.tests.splitting import Splitting, by_ffmpeg, made, recording
 from converter.tests.studio import TALK, ffmpeg, quiet
 from pipeline.blobs import store
@@ -36,7 +37,7 @@ def extracted(splitting: Splitting, path: Path) -> Artifact:
     size, sha256 = store(splitting.blobs, "original", path)
     original = Artifact(path.name, "original", "video/mp4", size, sha256, "original")
     task = replace(splitting.task("extract", recording(splitting.root, "noise", 0.1), {}), artifacts=[original])
-    result = extract(task, splitting.blobs, splitting.folder(), quiet, bitrate_kbit=128, part_minutes=5, most_parts=9)
+    result = extract(task, splitting.blobs, splitting.folder(), quiet, planner=Planner(128, 5, 9))
     return next(artifact for artifact in result.artifacts if artifact.kind == "track")
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from converter.mp3 import frame_samples, padding_period
 from converter.parts import LEAD, Part
-from converter.plan import encodings
+from converter.plan import Planner
 from pipeline.options import Options
 from pipeline.recording import Track
 from pipeline.work import NextTask
@@ -17,9 +17,7 @@ def planned(seconds: float, *, rate: int = 44100, minutes: float = 5, most: int 
     measured = asked.pop("measured", {})
     facts: dict[str, Any] = {"stream": 0, "seconds": seconds, "codec": "aac", "channels": 2, "sample_rate": rate}
     track = Track.model_validate({**facts, "exact": True, **known})
-    return encodings(
-        Options.model_validate(asked), track, measured, bitrate_kbit=128, part_minutes=minutes, most_parts=most
-    )
+    return Planner(128, minutes, most).encodings(Options.model_validate(asked), track, measured)
 
 
 def parts(tasks: list[NextTask]) -> list[Part]:
