@@ -3,12 +3,11 @@
 One process with threads: metrics are counted per process, and a replica more is a process more.
 """
 
-import ctypes
 import socket
 import struct
-from contextlib import suppress
 from typing import Any
 
+from pipeline import memory
 from pipeline.settings import Settings
 
 worker_class = "gthread"
@@ -18,10 +17,7 @@ keepalive = 75  # longer than clients keep theirs: a connection must not close u
 graceful_timeout = 30
 control_socket_disable = True
 
-with suppress(AttributeError):  # only in the GNU C library
-    # Pieces of bodies go back to the system at once, instead of staying with the thread that held them (mallopt(3), M_MMAP_THRESHOLD).
-    ctypes.CDLL(None).mallopt(-3, 256 * 1024)
-
+memory.give_back()
 _STALL_SECONDS = Settings.load().stall_seconds
 
 

@@ -1,22 +1,25 @@
 """The converter: a long recording beside bare ffmpeg and beside moviepy, what each of its stages costs, and its memory."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from bench import tutorial
 from bench.embedded import until_mp3
 from bench.figures import Figure, ratio
-from bench.media import bare, bare_three, make_mp4, repeat
+from bench.media import bare, bare_halves, bare_three, make_mp4, repeat
 from bench.sites import Servers
 from bench.stages import Costs, costs, processor_time
 from bench.watch import forget_peak, resident
 from dev.waiting import eventually
 from pipeline.audio import AudioFormat
 from pipeline.options import Options
+from tests.client import ENDED, Client
 from tests.installation import Installation
 
 MINUTES, SHORT_MINUTES, HOURS, RUNS = 30, 8, 3, 3
@@ -24,6 +27,8 @@ MINUTES, SHORT_MINUTES, HOURS, RUNS = 30, 8, 3, 3
 SECOND = "second converter"
 THREE: tuple[AudioFormat, ...] = ("mp3", "opus", "flac")
 MP3_ALONE = {"waveform": "no", "transcribe": "no", "notify": ""}
+GLANCE = 0.5
+"""Seconds between two looks at a job: one each 50 ms took a tenth from the converter that is measured."""
 SLACK = 2**20
 """Bytes of a folder that the formula of docs/operations.md leaves to small files."""
 
@@ -99,6 +104,7 @@ class _Rounds:
     """Seconds of each way to make the MP3, run in turn."""
 
     bare: list[float] = field(default_factory=list)
+    halves: list[float] = field(default_factory=list)
     moviepy: list[float] = field(default_factory=list)
     one: list[float] = field(default_factory=list)
     two: list[float] = field(default_factory=list)
@@ -114,13 +120,13 @@ def _installed(installation: Installation, store: str, recording: Path, longest:
 
 def _rounds(installation: Installation, recording: Path) -> _Rounds:
     rounds, target = _Rounds(), installation.folder / "other.mp3"
-    link = partial(_link, installation, recording)
     for _ in range(RUNS):
         rounds.bare.append(_seconds(lambda: bare(recording, target)))
-        rounds.one.append(link(MP3_ALONE))
+        rounds.one.append(_alone(installation, recording))
         rounds.moviepy.append(tutorial.encode(recording, target))
         with_second(installation)
-        rounds.two.append(link(MP3_ALONE))
+        rounds.halves.append(_seconds(lambda: bare_halves(recording, installation.folder, MINUTES * 60)))
+        rounds.two.append(_alone(installation, recording))
         installation.services[SECOND].stop()
     return rounds
 
@@ -131,6 +137,8 @@ def _ratios(rounds: _Rounds, store: str) -> Iterator[Figure]:
     bare_ = f"bare ffmpeg {median(rounds.bare):.2f} s, {RUNS} pairs"
     yield ratio(f"{store}: 1 converter beside bare", rounds.one, rounds.bare, 1.10, f"{what}, {one}, {bare_}")
     yield ratio(f"{store}: 2 converters beside bare", rounds.two, rounds.bare, 0.65, f"{what}, {two}, {bare_}")
+    halves = f"no parts, no upload: what these cores can do, median {median(rounds.halves):.2f} s"
+    yield ratio(f"{store}: 2 bare halves at once beside bare", rounds.halves, rounds.bare, None, halves)
     yield ratio(
         f"{store}: moviepy beside 2 converters",
         rounds.moviepy,
@@ -148,7 +156,9 @@ def _memory(installation: Installation, store: str, recording: Path, longest: Pa
     forget_peak(converter.pid)
     peaks = []
     for path in (recording, longest):
-        _link(installation, path, {"transcribe": "no", "notify": ""}, whole=True)
+        with _job(installation) as client:
+            job = client.upload(path, transcribe="no", notify="")["id"]
+            _ended(client, job)
         peaks.append(resident(converter.pid, "VmHWM"))
     detail = f"peak resident set without ffmpeg, after {MINUTES} min {peaks[0]:.0f} MB, then after {HOURS} h"
     return Figure(f"{store}: a converter's memory", peaks[-1], 120, "MB", detail, (*peaks,))
@@ -161,8 +171,9 @@ def _as_usual(installation: Installation, store: str, recording: Path) -> Iterat
         if converters == 2:
             with_second(installation)
         alone = _seconds(lambda: bare(recording, target))
-        ours = _link(installation, recording, {})
-        yield ratio(f"{store}: the same, nothing chosen", [ours], [alone], None, f"{converters} converters, 1 pair")
+        with _job(installation) as client:
+            _, ours = until_mp3(client, recording, GLANCE)
+        yield ratio(f"{store}: the same, nothing chosen", [ours], [alone], None, f"converters: {converters}, 1 pair")
     installation.services[SECOND].stop()
 
 
@@ -172,16 +183,35 @@ def with_second(installation: Installation) -> None:
     eventually(lambda: installation.idle("encode") == 2)
 
 
-def _link(installation: Installation, path: Path, options: Mapping[str, str], *, whole: bool = False) -> float:
-    """Seconds from the first byte up until the job names its MP3; the job is gone after that, if `whole` not before its end."""
+def _alone(installation: Installation, recording: Path) -> float:
+    """Seconds from the first byte up until the catalog has the MP3, by which the job ends."""
+    with _job(installation) as client:
+        began = datetime.now(UTC)
+        job = client.upload(recording, **MP3_ALONE)["id"]
+        ended = datetime.fromisoformat(_ended(client, job)["finished_at"])
+        return (ended - began).total_seconds()
+
+
+@contextmanager
+def _job(installation: Installation) -> Iterator[Client]:
+    """A client, whose jobs are gone afterwards, and all converters idle."""
     client = installation.client()
-    job, seconds = until_mp3(client, path, interval=0.05, **options)
-    if whole:
-        client.ended(job, timeout=600)
-    client.http.delete(f"/v1/jobs/{job}").raise_for_status()
+    yield client
+    for job in client.jobs():
+        client.http.delete(f"/v1/jobs/{job['id']}").raise_for_status()
     eventually(lambda: installation.idle("encode") == len(_converters(installation)), timeout=60)
     client.close()
-    return seconds
+
+
+def _ended(client: Client, job_id: str) -> dict[str, Any]:
+    def look() -> dict[str, Any] | None:
+        job = client.job(job_id)
+        return job if job["state"] in ENDED else None
+
+    job = eventually(look, timeout=900, interval=GLANCE)
+    assert job is not None
+    assert job["state"] == "done", job
+    return job
 
 
 def _converters(installation: Installation) -> Sequence[str]:

@@ -3,7 +3,8 @@
 import re
 from typing import Any
 
-_AT_A_TIME = 2**16
+_AT_A_TIME = 2**14
+"""As many as still fit into the processor's cache: four times as many make encoding an eighth slower."""
 _SHOWN = re.compile(r"ashowinfo.* n:(?P<before>\d+) pts:.* nb_samples:(?P<these>\d+)")
 
 

@@ -41,7 +41,7 @@ def explained() -> Iterator[None]:
 
 def breaks_off(seconds: float, promised: float | None) -> bool:
     """Codecs pad and trim up to 0.06 s at the ends, and clocks of long recordings drift."""
-    return promised is not None and seconds < promised - max(0.5, promised / 1000)
+    return promised is not None and seconds < promised - min(2.0, max(0.5, promised / 1000))
 
 
 def lasts_on(seconds: float, promised: float | None) -> bool:

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import structlog
 from sqlalchemy import Engine
 
-from pipeline import child, database, telemetry
+from pipeline import child, database, memory, telemetry
 from pipeline.blobs import BlobStore
 from pipeline.dispatch import Dispatcher
 from pipeline.errors import Unavailable
@@ -83,6 +83,7 @@ def worker(settings: Settings, handlers: Mapping[str, Handler], sender: Dispatch
 
 def run_worker(service: str, settings: Settings, handlers: Callable[[Settings, Engine], Mapping[str, Handler]]) -> None:
     """Runs one worker of `service` with its sweeper, and what finishes removals, until SIGTERM or SIGINT; then it hands back what it holds."""
+    memory.give_back()
     telemetry.configure(settings.log_format, service)
     if (settings.queue_url or "").startswith("memory:"):
         raise SystemExit("SPOOL_QUEUE_URL: memory:// reaches nobody outside this process; name a broker by amqp://")

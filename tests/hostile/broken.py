@@ -14,7 +14,8 @@ NO_INDEX = "its index (moov) is missing"
 NO_SOUND = "no sound"
 MANY, LARGE = 0xFFFFFFFF, 0x7FFFFFFF
 SECONDS = 3
-KINDS = ("mp4", "mkv", "flac", "wav", "mp3", "ogg", "wma")
+PROMISING, SILENT = ("mp4", "mkv", "flac", "wav", "wma", "avi"), ("mp3", "ogg", "ts")
+"""Kinds whose beginning says how long they are, and others."""
 
 
 @cache
@@ -48,9 +49,12 @@ def no_media() -> Iterator[Hostile]:
 
 
 def cut() -> Iterator[Hostile]:
-    for kind in KINDS:
-        whole = index_first() if kind == "mp4" else sound(kind)
-        for tenth in (1, 5, 9):
+    for tenth in (1, 5, 9):
+        for kind in PROMISING:
+            whole = index_first() if kind == "mp4" else sound(kind)
+            yield written(f"{tenth} tenths of {kind}", whole[: len(whole) * tenth // 10], "breaks off")
+        for kind in SILENT:
+            whole = sound(kind)
             yield written(
                 f"{tenth} tenths of {kind}", whole[: len(whole) * tenth // 10], "", seconds=SECONDS, either=True
             )

@@ -24,7 +24,7 @@ RATE = 8000
 
 @dataclass(frozen=True)
 class Canary:
-    """It lies in `folder`, and is given out at `url`; `calls` are the paths that somebody asked for there."""
+    """It lies in `folder`, and is given out at `url`; `calls` are the addresses from which somebody came there."""
 
     folder: Path
     url: str
@@ -55,27 +55,35 @@ class Canary:
 @contextmanager
 def canary(folder: Path) -> Iterator[Canary]:
     """A canary that listens on loopback for the block."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Server)
-    hatched = Canary(folder, f"http://127.0.0.1:{server.server_port}/canary.ts")
-    hatched.hatch()
-    server.canary = hatched  # type: ignore[attr-defined]
+    server = _Server(("127.0.0.1", 0), _Song)
+    server.canary = Canary(folder, f"http://127.0.0.1:{server.server_port}/canary.ts")
+    server.canary.hatch()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield hatched
+        yield server.canary
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
 
 
-class _Server(BaseHTTPRequestHandler):
+class _Server(ThreadingHTTPServer):
+    canary: Canary
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        """Every connection is a call, whatever is said on it."""
+        self.canary.calls.append(str(client_address))
+        return True
+
+
+class _Song(BaseHTTPRequestHandler):
     """Gives the canary to whoever asks for anything."""
 
+    server: _Server
+
     def do_GET(self) -> None:
-        found: Canary = self.server.canary  # type: ignore[attr-defined]
-        found.calls.append(self.path)
-        content = found.path.read_bytes()
+        content = self.server.canary.path.read_bytes()
         self.send_response(200)
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

@@ -1,7 +1,7 @@
 """A folder with blobs and scratch, and a process of its own that converts there: what it leaves and takes can be seen."""
 
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -57,7 +57,9 @@ class Workplace:
 
 
 @contextmanager
-def workplace(folder: Path, workers: int = 1, beside: Path | None = None) -> Iterator[Workplace]:
-    """`workers` processes in `folder`, that begin with nothing of this one's memory."""
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+def workplace(
+    folder: Path, workers: int = 1, beside: Path | None = None, weaken: Callable[[], None] | None = None
+) -> Iterator[Workplace]:
+    """`workers` processes in `folder`, that begin with nothing of this one's memory, and with `weaken`."""
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), weaken) as pool:
         yield Workplace(folder, pool, beside)
