@@ -97,9 +97,9 @@ class Tasks:
                 return messages(task.trace, _give_up(session, row, reason))
             row.failing_since = row.failing_since or now()
             row.failures += 1
-            _queue_again(row, now() + timedelta(seconds=backoff(row.failures) if delay is None else delay))
             row.reason = reason
-            return []
+            later = now() + timedelta(seconds=backoff(row.failures) if delay is None else delay)
+            return messages(task.trace, [other for other in _return(session, row, later) if other is not row])
 
     def hand_back(self, task: Task) -> list[Message]:
         """Queues the task again at once, for another worker; the attempt is held against nobody."""
@@ -107,8 +107,7 @@ class Tasks:
             row = _locked(session, *_fence(task))
             if row is None:
                 return []
-            _queue_again(row, now())
-            return messages(task.trace, [row])
+            return messages(task.trace, _return(session, row, now()))
 
     def discard(self, blobs: Iterable[str]) -> None:
         """Notes that blobs which an attempt wrote, and has no use for, are to go."""
@@ -131,8 +130,7 @@ class Tasks:
             if row.lapses >= MAX_LAPSES:
                 return messages(trace, _give_up(session, row, LAPSED))
             row.lapses += 1
-            _queue_again(row, now())
-            return messages(trace, [row])
+            return messages(trace, _return(session, row, now()))
 
     def unpublished(self, seconds: float) -> list[Message]:
         """Due tasks that have been without a confirmed message for `seconds`."""
@@ -267,6 +265,22 @@ def renew(row: TaskRow) -> None:
 def _queue_again(row: TaskRow, due: datetime) -> None:
     row.state, row.due_at, row.published_at, row.lease_until = "queued", due, None, None
     row.percent, row.speed = 0, None
+
+
+def _return(session: Session, row: TaskRow, due: datetime) -> list[TaskRow]:
+    """Puts a running task back into the queue, or calls it off if it is a part of what has failed; gives what goes on from there."""
+    _queue_again(row, due)
+    session.flush()
+    if not _is_moot(session, row):
+        return [row]
+    _call_off_parts(session, row.job_id, row.kind)
+    return settle(session, row.job_id)
+
+
+def _is_moot(session: Session, row: TaskRow) -> bool:
+    """It is a part, and another one has failed."""
+    failed = TaskRow.job_id == row.job_id, TaskRow.kind == row.kind, TaskRow.state == "failed"
+    return flow.is_in_parts(row.kind) and session.scalar(select(TaskRow.id).where(*failed).limit(1)) is not None
 
 
 def _give_up(session: Session, row: TaskRow, reason: str) -> list[TaskRow]:

@@ -1,6 +1,6 @@
 """Jobs whose sound is encoded in parts: the parts are put together when all of them are there, and only then."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -145,6 +145,34 @@ def test_parts_are_called_off_too_when_patience_or_workers_end(tasks: Tasks, sto
     for _ in range(2):
         hasty.retry(claimed(tasks, message), "The store was away.", delay=0)
     assert (get(tasks, job).state, get(tasks, job).reason) == ("failed", "The store was away.")
+
+
+BACK: dict[str, Callable[[Tasks, Task], list[Message]]] = {
+    "tried again": lambda tasks, task: tasks.retry(task, "The store was away.", delay=0),
+    "handed back": lambda tasks, task: tasks.hand_back(task),
+    "lapsed": lambda tasks, task: tasks.lapse(),
+}
+
+
+@pytest.mark.parametrize("way", BACK)
+def test_a_part_that_would_be_made_again_is_called_off_once_one_has_failed(
+    tasks: Tasks, store: DirectoryBlobs, way: str
+) -> None:
+    job, (first, second) = in_parts(Tasks(tasks.engine, lease=0), store, 2)
+    tasks.reject(first, "No.")
+    assert BACK[way](tasks, second) == []
+    assert (get(tasks, job).state, get(tasks, job).reason) == ("failed", "No.")
+    assert tasks.unpublished(0) == []
+
+
+def test_a_letter_is_sent_again_though_another_has_failed(tasks: Tasks, store: DirectoryBlobs) -> None:
+    options = Options(notify=("ada@example.org", "bob@example.org"))
+    a_recording(tasks.engine, store, options=options)
+    (message,) = tasks.unpublished(0)
+    first, second = tasks.finish(claimed(tasks, message), Result())
+    tasks.reject(claimed(tasks, first), "No such mailbox.")
+    (again,) = tasks.hand_back(claimed(tasks, second))
+    assert again.task_id == second.task_id
 
 
 def test_other_stages_go_on_when_a_part_has_failed(tasks: Tasks, store: DirectoryBlobs) -> None:
