@@ -119,12 +119,34 @@ def promised(stream: Any, container_seconds: float | None) -> float | None:
 
 
 def missing(container: Any) -> float:
-    """How many times longer a WAV is by its header than it is: of one that breaks off libav counts what is there."""
-    if container.format.name != "wav":
-        return 1.0
-    form, size = struct.unpack_from("<4sI", head(container))
-    told = form == b"RIFF" and size < _STREAMED
-    return max(1.0, float((size + 8) / container.size)) if told else 1.0
+    """How many times longer a file is by its header than it is: where one breaks off, libav counts what is there."""
+    told = _TOLD.get(container.format.name)
+    return max(1.0, float(told(head(container)) / container.size)) if told else 1.0
+
+
+def riff(head: bytes) -> int:
+    """Bytes that a WAV or AVI file should have, 0 if that is not told."""
+    form, size = struct.unpack_from("<4sI", head)
+    return size + 8 if form == b"RIFF" and size < _STREAMED else 0
+
+
+def wave64(head: bytes) -> int:
+    """Bytes that a Sony Wave64 file should have: its first chunk is all of it."""
+    return int(struct.unpack_from("<16xQ", head)[0])
+
+
+def core_audio(head: bytes) -> int:
+    """Bytes up to the end of the sound in a CAF file (Apple Core Audio Format Specification), 0 if that is not told."""
+    place = 8
+    while place + 12 <= len(head):
+        kind, size = struct.unpack_from(">4sq", head, place)
+        place += 12 + max(0, size)
+        if kind == b"data":
+            return place if size > 0 else 0
+    return 0
+
+
+_TOLD = {"wav": riff, "avi": riff, "w64": wave64, "caf": core_audio}
 
 
 def windows_media(container: Any) -> float | None:

@@ -171,7 +171,7 @@ def test_a_video_that_is_mostly_sound_is_its_own_track(bench: Bench, make: Make)
     assert samples(bench.encode(result, audio="wav")) == samples(slides)
 
 
-@pytest.mark.parametrize("kind", ["m4a", "wav", "flac", "mka", "aiff"])
+@pytest.mark.parametrize("kind", ["m4a", "wav", "flac", "mka", "aiff", "avi", "w64", "caf"])
 def test_a_recording_of_sound_that_breaks_off_is_refused(bench: Bench, make: Make, kind: str) -> None:
     index_first = ("-movflags", "faststart") if kind == "m4a" else ()
     cut = half(make(f"a.{kind}", "-i", TALK, "-vn", *index_first))

@@ -14,7 +14,8 @@ NO_INDEX = "its index (moov) is missing"
 NO_SOUND = "no sound"
 MANY, LARGE = 0xFFFFFFFF, 0x7FFFFFFF
 SECONDS = 3
-PROMISING, SILENT = ("mp4", "mkv", "flac", "wav", "wma", "avi"), ("mp3", "ogg", "ts")
+PROMISING = ("mp4", "mkv", "flac", "wav", "w64", "wma", "avi", "flv", "aiff", "caf")
+SILENT = ("mp3", "ogg", "ts")
 """Kinds whose beginning says how long they are, and others."""
 
 
@@ -49,7 +50,7 @@ def no_media() -> Iterator[Hostile]:
 
 
 def cut() -> Iterator[Hostile]:
-    for tenth in (1, 5, 9):
+    for tenth in (5, 6, 7):
         for kind in PROMISING:
             whole = index_first() if kind == "mp4" else sound(kind)
             yield written(f"{tenth} tenths of {kind}", whole[: len(whole) * tenth // 10], "breaks off")
