@@ -156,6 +156,13 @@ def heard(client: Client, job: dict[str, Any], folder: Path) -> int:
     return len(subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=120).stdout)
 
 
+@pytest.fixture(autouse=True)
+def joined(installation: Installation) -> Iterator[None]:
+    """No file of these tests is encoded anew in one piece because its parts do not fit."""
+    yield
+    assert not any("parts do not fit" in service.output() for service in installation.services.values())
+
+
 def whole(client: Client, job: dict[str, Any], recording: Path) -> bool:
     """Not a sample is missing."""
     ended = job["state"], names(job)
