@@ -11,7 +11,7 @@ from converter.cover import Picture
 from converter.failures import REASONS, breaks_off, check_length, explained
 from converter.keeping import check_room, keep
 from converter.plan import Planner
-from converter.tracks import alone, choose, stays
+from converter.tracks import alone, check_chain, choose, stays
 from pipeline.blobs import BlobStore
 from pipeline.errors import Reject, Retry
 from pipeline.ffmpeg import FFmpegFailed, run, source
@@ -53,6 +53,8 @@ def extract(task: Task, blobs: BlobStore, folder: Path, progress: Progress, *, p
     blobs.fetch(original.blob, folder / "original")
     found = _look(folder / "original", progress)
     chosen = choose(found, task.options.track)
+    if (found.format, chosen.codec) == ("ogg", "vorbis") and alone(found):
+        check_chain(folder / "original")
     work = _Extraction(task, blobs, folder, original, found, chosen)
     track, artifact = work.track(progress)
     unknown = filters.unknown(task.options.profile(planner.bitrate_kbit))

@@ -1,6 +1,8 @@
 """Which of a recording's sounds is meant, and whether the recording itself can serve as its track."""
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from langcodes import Language
@@ -8,6 +10,12 @@ from langcodes.tag_parser import LanguageTagError
 
 from pipeline.errors import Reject
 from pipeline.probe import Probe, Sound
+
+_IDENTIFICATION: Final = re.compile(rb"OggS\0.{23}(\x01vorbis.{23})", re.DOTALL)
+"""All that is on the first page of a stream (RFC 3533, section 6): 58 bytes."""
+
+_PIECE: Final = 2**18
+"""Bytes."""
 
 _MOST_CHANNELS: Final = 64
 """More than that libswresample does not mix."""
@@ -32,6 +40,24 @@ def stays(found: Probe, chosen: Sound, size: int) -> bool:
 def alone(found: Probe) -> bool:
     """The recording holds one sound, and a picture at most."""
     return len(found.sound) == 1 and found.streams == 1 + (found.picture is not None)
+
+
+def check_chain(path: Path) -> None:
+    """Raises Reject if Vorbis streams follow each other in an Ogg file and are not alike: libav decodes all as it does the first.
+
+    Each begins with an identification header (Vorbis I specification, section 4.2.2).
+    """
+    found: set[bytes] = set()
+    before = b""
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            found.update(_IDENTIFICATION.findall(before + piece))
+            before = piece[-57:]
+    if len(found) > 1:
+        raise Reject(
+            "This file is several recordings in a row, made with different settings, and cannot be converted as one: "
+            "upload them one by one."
+        )
 
 
 def _named(tracks: Sequence[Sound], wanted: str) -> Sound:

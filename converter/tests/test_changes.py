@@ -135,3 +135,30 @@ def test_a_whole_recording_is_not_called_partial(studio: Splitting, changing: Pa
     studio.known = {"seconds": 12.0}
     (made,) = studio.encode(changing, partial=True).artifacts
     assert not facts(made).partial
+
+
+def chain(folder: Path, *bit_rates: str) -> Path:
+    """A Vorbis file of three seconds of 440 Hz and three of 880 Hz, as its own stream each."""
+    pieces = []
+    for hertz, bit_rate in zip((440, 880), bit_rates, strict=True):
+        piece = folder / f"{hertz}.ogg"
+        ffmpeg(
+            "-f", "lavfi", "-i", f"sine={hertz}:r={RATE}:d=3", "-ac", 2, "-c:a", "libvorbis", "-b:a", bit_rate, piece
+        )
+        pieces.append(piece.read_bytes())
+    path = folder / "chain.ogg"
+    path.write_bytes(b"".join(pieces))
+    return path
+
+
+@pytest.mark.parametrize("form", ["ogg", "wav"])
+def test_chained_streams_that_are_alike_are_one_recording(studio: Splitting, tmp_path: Path, form: str) -> None:
+    sound = heard(studio.uploaded(chain(tmp_path, "128k", "128k"), audio=form))
+    assert len(sound) == pytest.approx(6 * RATE, abs=0.1 * RATE)
+    assert frequency(sound[RATE : 2 * RATE], RATE) == pytest.approx(440, abs=2)
+    assert frequency(sound[4 * RATE : 5 * RATE], RATE) == pytest.approx(880, abs=2)
+
+
+def test_chained_streams_that_differ_are_refused_and_not_garbled(studio: Splitting, tmp_path: Path) -> None:
+    with pytest.raises(Reject, match="several recordings in a row"):
+        studio.uploaded(chain(tmp_path, "64k", "192k"))
