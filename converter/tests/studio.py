@@ -1,7 +1,8 @@
 """A track and what is made of it, by the real handlers on a blob store of files; and decoders other than ffmpeg's to hear it by."""
 
+import hashlib
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -71,36 +72,61 @@ def track_of(path: Path, **known: Any) -> Track:
 
 
 @dataclass
-class Studio:
+class Bench:
+    """A blob store, and attempts by hand on it."""
+
     root: Path
-    kbit: int = 128
     attempts: int = 0
-    known: dict[str, Any] = field(default_factory=dict)
-    """Facts of tracks that differ from what their files say."""
 
     @property
     def blobs(self) -> DirectoryBlobs:
         return DirectoryBlobs(self.root / "blobs")
 
-    @property
-    def planner(self) -> Planner:
-        return Planner(self.kbit, part_minutes=5, most_parts=1)
-
-    def task(self, kind: str, path: Path, args: Mapping[str, Any], name: str | None = None, **options: Any) -> Task:
+    def attempt(
+        self,
+        kind: str,
+        artifacts: Sequence[Artifact],
+        title: str,
+        args: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Task:
         self.attempts += 1
-        blob = f"track-{self.attempts}"
-        size, sha256 = store(self.blobs, blob, path)
-        facts = track_of(path, **self.known).model_dump(mode="json")
-        track = Artifact("track", "track", "audio/x", size, sha256, blob, facts=facts)
         asked = Options.model_validate({"waveform": False, **options})
         return Task(
-            "t", "j", kind, 0, self.attempts, path.name if name is None else name, args, asked, "running", None, [track]
+            "0" * 32, "1" * 32, kind, 0, self.attempts, title, args or {}, asked, "running", None, tuple(artifacts)
         )
 
     def folder(self) -> Path:
         folder = self.root / f"attempt-{self.attempts}"
         folder.mkdir()
         return folder
+
+    def kept(self, artifact: Artifact) -> Path:
+        path = self.root / f"{artifact.blob}-{artifact.name}"
+        self.blobs.fetch(artifact.blob, path)
+        assert path.stat().st_size == artifact.bytes
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == artifact.sha256
+        return path
+
+
+@dataclass
+class Studio(Bench):
+    """Its attempts begin with a track."""
+
+    kbit: int = 128
+    known: dict[str, Any] = field(default_factory=dict)
+    """Facts of tracks that differ from what their files say."""
+
+    @property
+    def planner(self) -> Planner:
+        return Planner(self.kbit, part_minutes=5, most_parts=1)
+
+    def task(self, kind: str, path: Path, args: Mapping[str, Any], name: str | None = None, **options: Any) -> Task:
+        blob = f"track-{self.attempts + 1}"
+        size, sha256 = store(self.blobs, blob, path)
+        facts = track_of(path, **self.known).model_dump(mode="json")
+        track = Artifact("track", "track", "audio/x", size, sha256, blob, facts=facts)
+        return self.attempt(kind, [track], path.name if name is None else name, args, **options)
 
     def measure(self, path: Path, progress: Progress = quiet, **options: Any) -> Measured:
         handler = partial(measure, planner=self.planner)
@@ -139,12 +165,6 @@ class Studio:
         task = replace(task, kind="encode", attempt=self.attempts, artifacts=extracted.artifacts)
         (made,) = encode(task, self.blobs, self.folder(), quiet, bitrate_kbit=self.kbit).artifacts
         return self.kept(made)
-
-    def kept(self, artifact: Artifact) -> Path:
-        path = self.root / f"{artifact.blob}-{artifact.name}"
-        self.blobs.fetch(artifact.blob, path)
-        assert path.stat().st_size == artifact.bytes
-        return path
 
 
 def facts(artifact: Artifact) -> SoundFacts:

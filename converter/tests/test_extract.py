@@ -1,11 +1,10 @@
 """`extract` on real recordings: what it refuses, what it finds, and that what is made of its track is whole."""
 
-import hashlib
 import json
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,12 @@ from converter.encode import encode
 from converter.extract import extract
 from converter.keeping import check_room
 from converter.plan import Planner
+from converter.tests.studio import Bench
 from pipeline.blobs import store
-from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.errors import Interrupted, Reject, Retry
 from pipeline.ffmpeg import binary
-from pipeline.options import Options
 from pipeline.recording import Track
-from pipeline.work import Artifact, ArtifactKind, Progress, Result, Task
+from pipeline.work import Artifact, ArtifactKind, Progress, Result
 
 MEDIA = Path(__file__).parents[2] / "tests" / "media"
 TALK = MEDIA / "talk.mp4"
@@ -41,23 +39,8 @@ def quiet(percent: float, speed: float | None = None, /) -> None:
     pass
 
 
-@dataclass
-class Bench:
-    """A blob store, and jobs by hand on it."""
-
-    root: Path
-    blobs: DirectoryBlobs
-    attempts: int = 0
-
-    def task(self, kind: str, artifacts: Sequence[Artifact], title: str, **options: Any) -> Task:
-        self.attempts += 1
-        asked = Options.model_validate({"waveform": False, **options})
-        return Task("0" * 32, "1" * 32, kind, 0, self.attempts, title, {}, asked, "running", None, tuple(artifacts))
-
-    def folder(self) -> Path:
-        folder = self.root / f"attempt-{self.attempts}"
-        folder.mkdir()
-        return folder
+class Uploads(Bench):
+    """Its attempts begin with an original."""
 
     def stored(self, path: Path, kind: ArtifactKind = "original") -> Artifact:
         blob = f"{kind}-{self.attempts}"
@@ -67,25 +50,18 @@ class Bench:
     def extract(
         self, path: Path, progress: Progress = quiet, beside: Sequence[Artifact] = (), **options: Any
     ) -> Result:
-        task = self.task("extract", [self.stored(path), *beside], path.name, **options)
+        task = self.attempt("extract", [self.stored(path), *beside], path.name, **options)
         return extract(task, self.blobs, self.folder(), progress, planner=PLANNER)
 
     def encode(self, extracted: Result, title: str = "talk.mp4", progress: Progress = quiet, **options: Any) -> Path:
-        task = self.task("encode", extracted.artifacts, title, **options)
+        task = self.attempt("encode", extracted.artifacts, title, **options)
         (audio,) = encode(task, self.blobs, self.folder(), progress, bitrate_kbit=128).artifacts
         return self.kept(audio)
 
-    def kept(self, artifact: Artifact) -> Path:
-        path = self.root / f"{artifact.blob}-{artifact.name}"
-        self.blobs.fetch(artifact.blob, path)
-        assert path.stat().st_size == artifact.bytes
-        assert hashlib.sha256(path.read_bytes()).hexdigest() == artifact.sha256
-        return path
-
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path, DirectoryBlobs(tmp_path / "blobs"))
+def bench(tmp_path: Path) -> Uploads:
+    return Uploads(tmp_path)
 
 
 @pytest.fixture
@@ -117,13 +93,13 @@ def facts(result: Result) -> Track:
     return Track.model_validate(only(result, "track").facts)
 
 
-def reason(bench: Bench, path: Path, **options: Any) -> str:
+def reason(bench: Uploads, path: Path, **options: Any) -> str:
     with pytest.raises(Reject) as rejected:
         bench.extract(path, **options)
     return rejected.value.reason
 
 
-def test_of_a_video_the_sound_alone_goes_on_as_it_was(bench: Bench) -> None:
+def test_of_a_video_the_sound_alone_goes_on_as_it_was(bench: Uploads) -> None:
     result = bench.extract(TALK)
     track = only(result, "track")
     assert (track.name, track.type) == ("track.m4a", "audio/mp4")
@@ -143,14 +119,14 @@ def test_of_a_video_the_sound_alone_goes_on_as_it_was(bench: Bench) -> None:
         assert [bytes(packet) for packet in after.demux()] == [bytes(packet) for packet in before.demux(audio=0)]
 
 
-def test_what_comes_of_a_track_has_every_sample_of_the_recording(bench: Bench, make: Make) -> None:
+def test_what_comes_of_a_track_has_every_sample_of_the_recording(bench: Uploads, make: Make) -> None:
     alone = make("alone.m4a", "-i", TALK, "-vn", *COPY)
     for recording in (TALK, make("talk.mov", "-i", TALK, "-c:v", "copy", "-c:a", "alac"), alone):
         assert samples(bench.encode(bench.extract(recording))) == samples(recording) == 11 * SECOND
 
 
 @pytest.mark.parametrize("name", ["a.m4a", "a.mp3", "a.flac", "a.wav", "a.ogg", "a.opus", "a.mka", "a.aac", "a.ts"])
-def test_a_recording_of_sound_alone_is_its_own_track(bench: Bench, make: Make, name: str) -> None:
+def test_a_recording_of_sound_alone_is_its_own_track(bench: Uploads, make: Make, name: str) -> None:
     recording = make(name, "-i", TALK, "-vn", "-t", "2")
     result = bench.extract(recording)
     assert only(result, "track").blob == f"original-{bench.attempts - 1}"
@@ -161,7 +137,7 @@ def test_a_recording_of_sound_alone_is_its_own_track(bench: Bench, make: Make, n
     assert samples(made) == pytest.approx(samples(recording), abs=2)
 
 
-def test_a_video_that_is_mostly_sound_is_its_own_track(bench: Bench, make: Make) -> None:
+def test_a_video_that_is_mostly_sound_is_its_own_track(bench: Uploads, make: Make) -> None:
     slides = make(
         "slides.mp4", *CARD, "-i", TALK, "-map", "1:a", "-map", "0:v", "-t", "4", "-c:v", "libx264", "-b:v", "1k"
     )
@@ -172,20 +148,20 @@ def test_a_video_that_is_mostly_sound_is_its_own_track(bench: Bench, make: Make)
 
 
 @pytest.mark.parametrize("kind", ["m4a", "wav", "flac", "mka", "aiff", "avi", "w64", "caf"])
-def test_a_recording_of_sound_that_breaks_off_is_refused(bench: Bench, make: Make, kind: str) -> None:
+def test_a_recording_of_sound_that_breaks_off_is_refused(bench: Uploads, make: Make, kind: str) -> None:
     index_first = ("-movflags", "faststart") if kind == "m4a" else ()
     cut = half(make(f"a.{kind}", "-i", TALK, "-vn", *index_first))
     assert reason(bench, cut).startswith("The recording breaks off after 5 of 1")
 
 
 @pytest.mark.parametrize("name", ["index-first.mp4", "talk.mkv"])
-def test_a_recording_that_breaks_off_is_refused(bench: Bench, make: Make, name: str) -> None:
+def test_a_recording_that_breaks_off_is_refused(bench: Uploads, make: Make, name: str) -> None:
     whole = make(name, "-i", TALK, *COPY, *(("-movflags", "+faststart") if name.endswith("mp4") else ()))
     expected = f"The recording breaks off after 5 of {11 if name.endswith('mp4') else 12} seconds; the file seems to be cut short."
     assert reason(bench, half(whole)) == expected
 
 
-def test_a_recording_that_breaks_off_is_taken_if_its_owner_says_so(bench: Bench, make: Make) -> None:
+def test_a_recording_that_breaks_off_is_taken_if_its_owner_says_so(bench: Uploads, make: Make) -> None:
     for whole in (TALK, make("talk.flac", "-i", TALK, "-vn")):
         first = make(
             f"first{whole.suffix}", "-i", whole, *COPY, *(("-movflags", "+faststart") if whole == TALK else ())
@@ -196,7 +172,7 @@ def test_a_recording_that_breaks_off_is_taken_if_its_owner_says_so(bench: Bench,
         assert not facts(bench.extract(whole, partial=True)).partial
 
 
-def test_only_the_makers_title_artist_and_date_go_on(bench: Bench, make: Make) -> None:
+def test_only_the_makers_title_artist_and_date_go_on(bench: Uploads, make: Make) -> None:
     told = ("-metadata", "title=A\u202etalk\n", "-metadata", "artist=Ada", "-metadata", "date=1961-01-20")
     secrets = ("-metadata", "comment=at home", "-metadata", "location=+48.1+011.5/")
     result = bench.extract(make("tagged.mp4", "-i", TALK, *COPY, *told, *secrets))
@@ -207,19 +183,19 @@ def test_only_the_makers_title_artist_and_date_go_on(bench: Bench, make: Make) -
 
 
 @pytest.mark.parametrize("name", ["tagged.ogg", "tagged.mp3", "tagged.mkv", "tagged.wma", "tagged.flac"])
-def test_tags_are_found_in_every_kind(bench: Bench, make: Make, name: str) -> None:
+def test_tags_are_found_in_every_kind(bench: Uploads, make: Make, name: str) -> None:
     told = ("-metadata", "title=Grüße", "-metadata", "artist=Ada")
     found = facts(bench.extract(make(name, "-i", TALK, "-vn", "-t", "1", *told))).tags
     assert (found["title"], found["artist"]) == ("Grüße", "Ada")
 
 
-def test_tags_in_an_old_encoding_do_no_harm(bench: Bench, make: Make) -> None:
+def test_tags_in_an_old_encoding_do_no_harm(bench: Uploads, make: Make) -> None:
     old = make("old.wav", "-i", TALK, "-vn", "-t", "1", "-metadata", "title=Gr__e")
     old.write_bytes(old.read_bytes().replace(b"Gr__e", "Grüße".encode("latin-1")))
     assert facts(bench.extract(old)).tags["title"].startswith("Gr")
 
 
-def test_chapters_of_the_recording_are_kept(bench: Bench, make: Make, tmp_path: Path) -> None:
+def test_chapters_of_the_recording_are_kept(bench: Uploads, make: Make, tmp_path: Path) -> None:
     chapter = "[CHAPTER]\nTIMEBASE=1/1000\nSTART={}\nEND={}\ntitle={}\n"
     words = ";FFMETADATA1\n" + chapter.format(0, 4000, "Welcome") + chapter.format(4000, 11000, "Questions")
     (tmp_path / "words").write_text(words)
@@ -230,7 +206,7 @@ def test_chapters_of_the_recording_are_kept(bench: Bench, make: Make, tmp_path: 
 @pytest.mark.parametrize(
     ("kind", "recording"), [("png", "a.mp3"), ("jpg", "a.m4a"), ("jpg", "a.flac"), ("png", "a.flac")]
 )
-def test_an_attached_picture_goes_on_as_it_is(bench: Bench, make: Make, kind: str, recording: str) -> None:
+def test_an_attached_picture_goes_on_as_it_is(bench: Uploads, make: Make, kind: str, recording: str) -> None:
     picture = make(f"front.{kind}", *JPEG)
     songs = make(recording, "-i", TALK, "-i", picture, "-map", "0:a", "-map", "1", "-t", "1", "-c:v", "copy",
                  "-disposition:v", "attached_pic")  # fmt: skip
@@ -243,7 +219,7 @@ def test_an_attached_picture_goes_on_as_it_is(bench: Bench, make: Make, kind: st
     assert not [found for found in bench.extract(songs, beside=[given]).artifacts if found.kind == "cover"]
 
 
-def test_a_picture_that_is_too_large_or_none_is_left_out(bench: Bench, make: Make, tmp_path: Path) -> None:
+def test_a_picture_that_is_too_large_or_none_is_left_out(bench: Uploads, make: Make, tmp_path: Path) -> None:
     picture = make("front.jpg", *JPEG)
     for number, content in enumerate((picture.read_bytes() + bytes(6_000_000), b"\xff\xd8\xff" + bytes(500))):
         picture.write_bytes(content)
@@ -271,24 +247,24 @@ def languages(make: Make) -> Path:
     [(None, 2), ("0", 1), ("1", 2), ("2", 3), ("de", 1), ("deu", 1), ("ger", 1), ("de-AT", 1), ("en", 2), ("ENG", 2)],
 )
 def test_the_track_asked_for_is_taken_or_the_default_one(
-    bench: Bench, languages: Path, asked: str | None, seconds: int
+    bench: Uploads, languages: Path, asked: str | None, seconds: int
 ) -> None:
     assert facts(bench.extract(languages, track=asked)).seconds == pytest.approx(seconds, abs=0.1)
 
 
 @pytest.mark.parametrize("asked", ["3", "fr", "und"])
-def test_a_track_that_is_not_there_is_refused_with_those_that_are(bench: Bench, languages: Path, asked: str) -> None:
+def test_a_track_that_is_not_there_is_refused_with_those_that_are(bench: Uploads, languages: Path, asked: str) -> None:
     expected = f"This recording has no sound track {asked}. It has 0 (de), 1 (en), 2."
     assert reason(bench, languages, track=asked) == expected
 
 
-def test_a_loudness_has_to_be_measured_first(bench: Bench, make: Make) -> None:
+def test_a_loudness_has_to_be_measured_first(bench: Uploads, make: Make) -> None:
     tone = make("tone.wav", *TONE)
     assert [task.kind for task in bench.extract(tone, loudness=-16).next] == ["measure", "transcribe"]
     assert [task.kind for task in bench.extract(tone, transcribe=False).next] == ["encode"]
 
 
-def test_the_progress_rises_to_the_end(bench: Bench) -> None:
+def test_the_progress_rises_to_the_end(bench: Uploads) -> None:
     told: list[float] = []
     bench.extract(TALK, lambda percent, speed=None: told.append(percent))
     assert told == sorted(told)
@@ -299,7 +275,7 @@ def test_the_progress_rises_to_the_end(bench: Bench) -> None:
     ("name", "codec", "rate"), [("a.mov", "adpcm_ima_qt", "44100"), ("a.flv", "nellymoser", "22050")]
 )
 def test_codecs_that_a_track_cannot_hold_are_kept_without_loss(
-    bench: Bench, make: Make, name: str, codec: str, rate: str
+    bench: Uploads, make: Make, name: str, codec: str, rate: str
 ) -> None:
     result = bench.extract(
         make(name, *CARD, "-i", TALK, "-map", "0:v", "-map", "1:a", "-t", "2", "-c:a", codec, "-ac", "1", "-ar", rate)
@@ -308,7 +284,7 @@ def test_codecs_that_a_track_cannot_hold_are_kept_without_loss(
     assert samples(bench.encode(result)) / int(rate) == pytest.approx(2.0, rel=0.1)
 
 
-def test_sound_that_starts_late_and_has_gaps_keeps_its_times(bench: Bench, make: Make) -> None:
+def test_sound_that_starts_late_and_has_gaps_keeps_its_times(bench: Uploads, make: Make) -> None:
     gap = ("-bsf:a", r"noise=drop=lt(n\,100)+between(n\,200\,300)")
     result = bench.extract(make("gaps.mp4", "-i", TALK, *COPY, *gap))
     assert not facts(result).exact
@@ -316,7 +292,7 @@ def test_sound_that_starts_late_and_has_gaps_keeps_its_times(bench: Bench, make:
 
 
 @pytest.mark.parametrize("name", ["late.mkv", "late.mka", "late.ts", "late.mp4", "late.m4a"])
-def test_sound_that_starts_late_is_whole(bench: Bench, make: Make, name: str) -> None:
+def test_sound_that_starts_late_is_whole(bench: Uploads, make: Make, name: str) -> None:
     alone = ("-vn",) if name in ("late.mka", "late.m4a") else ()
     result = bench.extract(make(name, "-i", TALK, *COPY, *alone, "-bsf:a", r"noise=drop=lt(n\,100)"))
     seconds = facts(result).seconds
@@ -324,25 +300,25 @@ def test_sound_that_starts_late_is_whole(bench: Bench, make: Make, name: str) ->
     assert samples(bench.encode(result)) / SECOND == pytest.approx(seconds, abs=0.1)
 
 
-def test_a_broadcast_whose_clock_began_long_ago_begins_at_once(bench: Bench, make: Make) -> None:
+def test_a_broadcast_whose_clock_began_long_ago_begins_at_once(bench: Uploads, make: Make) -> None:
     live = make("live.ts", "-i", TALK, "-vn", "-t", "2", "-output_ts_offset", "7200")
     result = bench.extract(live)
     assert facts(result).begins == pytest.approx(7201.4, abs=0.5)
     assert samples(bench.encode(result)) / SECOND == pytest.approx(2, abs=0.1)
 
 
-def test_sound_that_is_shorter_than_its_pictures_is_whole(bench: Bench, make: Make) -> None:
+def test_sound_that_is_shorter_than_its_pictures_is_whole(bench: Uploads, make: Make) -> None:
     for name in ("short.mp4", "short.mkv"):
         short = make(name, *CARD, *TONE, "-t", "6", "-c:v", "libx264", "-c:a", "aac")
         assert facts(bench.extract(short)).seconds == pytest.approx(2.0, abs=0.1)
 
 
-def test_errors_in_places_do_not_fail_a_recording(bench: Bench, make: Make) -> None:
+def test_errors_in_places_do_not_fail_a_recording(bench: Uploads, make: Make) -> None:
     scratched = make("scratched.mka", "-i", TALK, "-vn", *COPY, "-bsf:a", r"noise=amount=-1*between(n\,100\,120)*99")
     assert samples(bench.encode(bench.extract(scratched))) / SECOND == pytest.approx(11.0, abs=0.2)
 
 
-def test_a_huge_picture_does_not_keep_its_sound_from_being_heard(bench: Bench, make: Make) -> None:
+def test_a_huge_picture_does_not_keep_its_sound_from_being_heard(bench: Uploads, make: Make) -> None:
     picture = ("-f", "lavfi", "-i", "color=s=8192x8192:d=0.04", "-c:v", "libx264", "-preset", "ultrafast")
     huge = make("huge.mp4", "-f", "lavfi", "-i", "sine=d=0.5", *picture)
     assert samples(bench.encode(bench.extract(huge))) == pytest.approx(22050, abs=1200)
@@ -359,7 +335,7 @@ PLAYLISTS = {
 
 
 @pytest.mark.parametrize("kind", PLAYLISTS)
-def test_a_playlist_is_called_one_and_not_followed(bench: Bench, make: Make, tmp_path: Path, kind: str) -> None:
+def test_a_playlist_is_called_one_and_not_followed(bench: Uploads, make: Make, tmp_path: Path, kind: str) -> None:
     canary = make("canary.ts", "-i", TALK, *COPY)
     (tmp_path / "list.mp4").write_text(PLAYLISTS[kind].format(canary))
     assert (
@@ -368,7 +344,7 @@ def test_a_playlist_is_called_one_and_not_followed(bench: Bench, make: Make, tmp
     assert [blob.id for blob in bench.blobs.list()] == ["original-0"]
 
 
-def test_a_film_that_points_at_another_file_for_its_sound_is_refused(bench: Bench, make: Make) -> None:
+def test_a_film_that_points_at_another_file_for_its_sound_is_refused(bench: Uploads, make: Make) -> None:
     film = make("film.mov", "-i", TALK, "-vn", *COPY)
     own = bytes.fromhex("0000000c75726c2000000001")  # url, flag 1: in this file
     name = b"canary.m4a"
@@ -402,7 +378,7 @@ def grown(whole: bytes, old: bytes, new: bytes) -> bytes:
     return bytes(content).replace(old, new, 1)
 
 
-def test_each_kind_of_refusal_has_its_reason(bench: Bench, make: Make, tmp_path: Path) -> None:
+def test_each_kind_of_refusal_has_its_reason(bench: Uploads, make: Make, tmp_path: Path) -> None:
     (tmp_path / "text.mp4").write_text("Call me Ishmael. " * 1000)
     (tmp_path / "empty.mp4").touch()
     many = make("many.mp4", "-f", "lavfi", "-i", "sine=d=0.1", *("-map", "0:a") * 200, "-c:a", "aac")
@@ -420,18 +396,18 @@ def test_each_kind_of_refusal_has_its_reason(bench: Bench, make: Make, tmp_path:
     ]
 
 
-def test_a_video_without_sound_is_refused(bench: Bench, make: Make) -> None:
+def test_a_video_without_sound_is_refused(bench: Uploads, make: Make) -> None:
     assert reason(bench, make("mute.mp4", "-i", TALK, *COPY, "-an")) == "This recording has no sound."
 
 
-def test_a_track_of_no_length_is_refused(bench: Bench, make: Make) -> None:
+def test_a_track_of_no_length_is_refused(bench: Uploads, make: Make) -> None:
     drop = (*COPY, "-bsf:a", "noise=drop=1")
     for name in ("zero.mkv", "zero.wav"):
         source = TALK if name == "zero.mkv" else make("tone.wav", *TONE)
         assert reason(bench, make(name, "-i", source, *drop)) == "The sound track of this recording is empty."
 
 
-def test_protected_sound_is_refused(bench: Bench, make: Make) -> None:
+def test_protected_sound_is_refused(bench: Uploads, make: Make) -> None:
     key = ("-encryption_key", "76a6c65c5ea762046bd749a2e632ccbb", "-encryption_kid", "a7e61c373e219033c21091fa607bf3b8")
     common = make("secret.mp4", "-i", TALK, *COPY, "-encryption_scheme", "cenc-aes-ctr", *key)
     bought = make("bought.m4a", "-i", TALK, "-vn", *COPY)
@@ -440,26 +416,26 @@ def test_protected_sound_is_refused(bench: Bench, make: Make) -> None:
         assert "copy-protected" in reason(bench, recording)
 
 
-def test_more_channels_than_can_be_mixed_are_refused(bench: Bench, make: Make) -> None:
+def test_more_channels_than_can_be_mixed_are_refused(bench: Uploads, make: Make) -> None:
     raw = make("zeros.raw", *SILENCE, "-t", "1", "-f", "u8")
     many = make("many.wav", "-f", "u8", "-ar", "8000", "-ac", "65", "-i", raw, *COPY)
     assert reason(bench, many) == "The sound of this recording has 65 channels; more than 64 cannot be mixed."
 
 
-def test_sound_that_cannot_be_decoded_is_refused(bench: Bench, make: Make) -> None:
+def test_sound_that_cannot_be_decoded_is_refused(bench: Uploads, make: Make) -> None:
     result = bench.extract(make("noise.mka", "-i", TALK, "-vn", *COPY, "-bsf:a", "noise=amount=1"))
     with pytest.raises(Reject, match="cannot be decoded"):
         bench.encode(result)
 
 
-def test_a_track_that_yields_less_than_was_found_is_refused(bench: Bench) -> None:
+def test_a_track_that_yields_less_than_was_found_is_refused(bench: Uploads) -> None:
     result = bench.extract(TALK)
     longer = replace(only(result, "track"), facts={**only(result, "track").facts, "seconds": 20.0})
     with pytest.raises(Reject, match="breaks off after 11 of 20 seconds"):
         bench.encode(replace(result, artifacts=[longer]))
 
 
-def test_an_interruption_goes_on_and_keeps_nothing(bench: Bench) -> None:
+def test_an_interruption_goes_on_and_keeps_nothing(bench: Uploads) -> None:
     def interrupt(percent: float, speed: float | None = None) -> None:
         raise Interrupted
 
@@ -475,7 +451,7 @@ def test_work_does_not_begin_where_there_is_no_room_for_it(tmp_path: Path) -> No
         check_room(tmp_path, free + 2**40)
 
 
-def test_thousands_of_chapters_and_long_words_leave_bounded_facts(bench: Bench, tmp_path: Path, make: Make) -> None:
+def test_thousands_of_chapters_and_long_words_leave_bounded_facts(bench: Uploads, tmp_path: Path, make: Make) -> None:
     chapter = "[CHAPTER]\nTIMEBASE=1/1000\nSTART={0}\nEND={1}\ntitle={2}\n"
     words = "".join(chapter.format(number, number + 1, "é" * 1000) for number in range(2000))
     (tmp_path / "words").write_text(f";FFMETADATA1\ntitle={'x' * 10_000}\n{words}")
