@@ -10,7 +10,7 @@ from typing import BinaryIO, TypeVar
 import ffmpeg
 import structlog
 
-from converter.keeping import check_room, keep
+from converter.keeping import keep
 from converter.loudness import Meter
 from converter.waveform import HEIGHT, WIDTH, Waveform
 from pipeline.blobs import BlobStore
@@ -18,6 +18,7 @@ from pipeline.errors import Retry
 from pipeline.ffmpeg import GUARDS, FFmpegFailed, run, source
 from pipeline.names import stem
 from pipeline.recording import SoundFacts
+from pipeline.room import check_room
 from pipeline.work import Artifact, Progress, Result, Task
 
 log = structlog.get_logger()

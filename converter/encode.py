@@ -13,7 +13,7 @@ from converter.count import Count
 from converter.failures import breaks_off, explained
 from converter.filters import Measured
 from converter.info import info_frame
-from converter.keeping import check_room, keep
+from converter.keeping import keep
 from converter.mp3 import Frames
 from converter.parts import encode_part
 from converter.splice import splice
@@ -26,6 +26,7 @@ from pipeline.ffmpeg import source
 from pipeline.formats import OUTPUTS
 from pipeline.names import stem
 from pipeline.recording import SoundFacts, Track
+from pipeline.room import check_room
 from pipeline.work import Artifact, NextTask, Progress, Result, Task
 
 _LARGEST = 16 * 2**30
@@ -65,9 +66,8 @@ class Encoding:
         expected = filters.length(self.profile, self.track, self.measured)
         length = expected or self.profile.seconds(self.track.seconds)
         sizes = self._likely_bytes(forms, length)
-        check_room(
-            self.folder, self.task.only("track").bytes + sum(sizes) + max(sizes)
-        )  # tags: one more copy at a time
+        room = sum(sizes) + max(sizes)  # tags: one more copy at a time
+        check_room(self.folder, self.task.only("track").bytes + room)
         self.blobs.fetch(self.task.only("track").blob, self.folder / "track")
         count = Count()
         with explained():
@@ -77,6 +77,7 @@ class Encoding:
                 deadline=60 + self.track.seconds * (1 + len(forms)),
                 progress=progress,
                 output_limit=max(outputs.most_bytes(form, self.profile, self.track, length) for form in forms),
+                room=room,
                 log=count.read if any(map(self._counted, forms)) else None,
             )
             filters.check(seconds, expected, partial=self.task.options.partial)

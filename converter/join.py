@@ -11,7 +11,6 @@ from converter.encode import Encoding
 from converter.failures import explained
 from converter.filters import Measured
 from converter.info import info_frame
-from converter.keeping import check_room
 from converter.mp3 import Damaged, Frames
 from converter.parts import PartFacts
 from converter.seams import NoSeam
@@ -21,6 +20,7 @@ from pipeline.blobs import BlobMissing, BlobStore, write
 from pipeline.formats import OUTPUTS
 from pipeline.names import stem
 from pipeline.recording import Track
+from pipeline.room import check_room
 from pipeline.work import Artifact, NextTask, Progress, Result, Task
 
 log = structlog.get_logger()

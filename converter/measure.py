@@ -10,13 +10,13 @@ import ffmpeg
 from converter import filters
 from converter.failures import explained
 from converter.filters import Measured
-from converter.keeping import check_room
 from converter.loudness import Meter
 from converter.plan import Planner
 from pipeline.audio import Profile
 from pipeline.blobs import BlobStore
 from pipeline.decoding import Decoder
 from pipeline.recording import Level, Track
+from pipeline.room import check_room
 from pipeline.work import Progress, Result, Task
 
 _MOST_GAIN: Final = 30.0

@@ -14,12 +14,13 @@ from converter import filters, outputs
 from converter.count import Count
 from converter.failures import breaks_off, explained, lasts_on
 from converter.filters import Measured, fitted, shaped
-from converter.keeping import check_room, keep
+from converter.keeping import keep
 from converter.mp3 import Frames, frame_samples
 from pipeline.audio import Profile
 from pipeline.blobs import BlobStore
 from pipeline.decoding import Decoder
 from pipeline.recording import Track
+from pipeline.room import check_room
 from pipeline.work import Artifact, NextTask, Progress, Result, Task
 
 LEAD = 196
@@ -85,7 +86,8 @@ def encode_part(
     whole = filters.length(profile, track, measured) or 0.0
     begin, end = _span(part, whole, outputs.sample_rate("mp3", profile, track))
     kept, name = task.only("track"), f"part-{task.part:03}.mp3"
-    check_room(folder, kept.bytes + outputs.likely_bytes("mp3", profile, track, end - begin))
+    room = outputs.likely_bytes("mp3", profile, track, end - begin)
+    check_room(folder, kept.bytes + room)
     progress(0)
     blobs.fetch(kept.blob, folder / "track")
     count = Count()
@@ -96,6 +98,7 @@ def encode_part(
             deadline=60 + track.seconds,
             progress=progress,
             output_limit=outputs.most_bytes("mp3", profile, track, end - begin),
+            room=room,
             log=None if part.next else count.read,
             **_sought(part, profile, track),
         )

@@ -14,6 +14,7 @@ import ffmpeg
 
 from pipeline.ffmpeg import FFmpegFailed, run, sound, source
 from pipeline.recording import Track
+from pipeline.room import check_room
 from pipeline.work import Progress
 
 _STEADY = "steady.mka"
@@ -31,11 +32,18 @@ class Decoder:
     channels: int
     stream: int | None = None
     begins: float = 0.0
+    seconds: float | None = None
 
     @classmethod
     def of(cls, track: Track, folder: Path) -> Self:
         """For `folder`/track."""
-        return cls(folder, "track", track.sample_rate, track.channels, track.stream, track.begins)
+        return cls(folder, "track", track.sample_rate, track.channels, track.stream, track.begins, track.seconds)
+
+    @property
+    def steady_bytes(self) -> int:
+        """More than the sound takes as FLAC, which has 24 bits a sample at most, and its frames and its container heads."""
+        samples = self.sample_rate * min(self.channels, 2) * (self.seconds or _LONGEST)
+        return 2**16 + int(1.1 * 3 * samples)
 
     def run(
         self,
@@ -45,12 +53,14 @@ class Decoder:
         deadline: float,
         progress: Progress,
         output_limit: int,
+        room: int = 0,
         log: Callable[[str], None] | None = None,
         **options: Any,
     ) -> float:
         """Does what `pipeline.ffmpeg.run` does, for the output that `output` makes of the sound; `options` are those of `sound`.
 
-        A sound that changes takes up to three times `deadline`. Raises FFmpegFailed.
+        A sound that changes takes up to three times `deadline`, and `steady_bytes` beside the `room` that the output takes.
+        Raises FFmpegFailed, and Retry where the disk is short of that.
         """
         told = _rising(progress)
 
@@ -71,10 +81,12 @@ class Decoder:
             except FFmpegFailed as failed:
                 if failed.kind != "changes":
                     raise
-            self._steady(duration, deadline, told)
+            if self.seconds is not None:
+                check_room(self.folder, self.steady_bytes + room)
+            self._steady(deadline, told)
         return decoded(sound(_STEADY, **options))
 
-    def _steady(self, duration: float | None, deadline: float, progress: Progress) -> None:
+    def _steady(self, deadline: float, progress: Progress) -> None:
         """Keeps every time, so that a late start and gaps can still be filled: here each change would fill from second 0."""
         layout = "mono" if self.channels == 1 else "stereo"
         stream = source(self.name, seek_timestamp=1, **({"itsoffset": -self.begins} if self.begins else {}))
@@ -90,10 +102,10 @@ class Decoder:
                 map_chapters=-1,
             ),
             folder=self.folder,
-            duration=duration,
+            duration=None,
             deadline=deadline,
-            progress=lambda _percent, speed=None: progress(0, speed),
-            output_limit=2**20 + 8 * self.sample_rate * int(deadline + (duration or _LONGEST)),
+            progress=progress,
+            output_limit=self.steady_bytes,
         )
 
 

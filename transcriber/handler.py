@@ -13,6 +13,7 @@ from pipeline.errors import Reject, Retry
 from pipeline.ffmpeg import FFmpegFailed
 from pipeline.names import stem
 from pipeline.recording import Track
+from pipeline.room import check_room
 from pipeline.work import Artifact, Progress, Result, Task
 from transcriber.formats import FORMATS
 from transcriber.transcript import Segment, Transcript
@@ -38,8 +39,10 @@ def transcribe(
     Raises Retry or Reject.
     """
     progress(0)
-    blobs.fetch(task.only("track").blob, folder / "track")
-    seconds = _shrink(folder, Track.of(task), progress)
+    kept, track = task.only("track"), Track.of(task)
+    check_room(folder, kept.bytes + _likely_bytes(track))
+    blobs.fetch(kept.blob, folder / "track")
+    seconds = _shrink(folder, track, progress)
     transcript = _listen(client, model, folder / "speech.ogg", seconds, task.options.language, progress)
     return Result([_keep(task, blobs, folder, transcript, form) for form in FORMATS if form in task.options.formats])
 
@@ -62,12 +65,18 @@ def _shrink(folder: Path, track: Track, progress: Progress) -> float:
             duration=track.seconds,
             deadline=60 + track.seconds,
             progress=lambda percent, _=None: progress(percent * SHRUNK / 100),
-            output_limit=2**20 + int(4 * _BYTES_PER_SECOND * track.seconds),
+            output_limit=4 * _likely_bytes(track),
+            room=_likely_bytes(track),
         )
     except FFmpegFailed as failure:
         if failure.kind == "machine":
             raise Retry("The machine ran out of memory or space.") from failure
         raise Reject("The sound of this recording cannot be decoded.") from failure
+
+
+def _likely_bytes(track: Track) -> int:
+    """Of speech.ogg."""
+    return 2**20 + int(_BYTES_PER_SECOND * track.seconds)
 
 
 def _listen(

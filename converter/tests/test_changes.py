@@ -1,15 +1,18 @@
 """Sound that is not all of one kind: its channels or sample rate change midway, or it can be decoded only so far."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from ffmpeg import output
 
 from converter import filters
 from converter.tests.splitting import Splitting
-from converter.tests.studio import facts, ffmpeg, frequency, heard
-from pipeline.errors import Reject
+from converter.tests.studio import facts, ffmpeg, frequency, heard, quiet, track_of
+from pipeline.decoding import Decoder
+from pipeline.errors import Reject, Retry
 
 RATE = 44100
 BARE = ("-b:a", "96k", "-write_xing", 0, "-id3v2_version", 0)
@@ -20,11 +23,11 @@ def studio(tmp_path: Path) -> Splitting:
     return Splitting(tmp_path, known={}, parts=2)
 
 
-def joined(folder: Path, name: str, *pieces: tuple[object, ...]) -> Path:
+def joined(folder: Path, name: str, *pieces: tuple[object, ...], source: str = "sine=f={hertz}:r=48000:d=6") -> Path:
     """Tones of 6 seconds, of 440 Hz and of 880."""
     whole = folder / f"whole-{name}"
     for number, arguments in enumerate(pieces):
-        tone = f"sine=f={440 * (number + 1)}:r=48000:d=6"
+        tone = source.format(hertz=440 * (number + 1))
         ffmpeg("-f", "lavfi", "-i", tone, *arguments, "-output_ts_offset", 6 * number, folder / f"{number}-{name}")
     whole.write_bytes(b"".join((folder / f"{number}-{name}").read_bytes() for number in range(len(pieces))))
     return whole
@@ -86,6 +89,39 @@ def test_a_late_start_of_such_a_sound_stays_late(studio: Splitting, tmp_path: Pa
     assert len(found) / RATE == pytest.approx(14, abs=0.15)
     assert np.abs(found[: int(1.9 * RATE)]).max() < 1e-3
     assert np.abs(found[int(2.2 * RATE) : 3 * RATE]).max() > 0.05
+
+
+def test_such_a_sound_takes_no_more_room_than_is_checked_before(studio: Splitting, tmp_path: Path) -> None:
+    """White noise, other on each side, of which FLAC saves next to nothing."""
+    left, right = (f"anoisesrc=r=48000:d=6:a=1:seed={seed}" for seed in (1, 2))
+    noise, best = f"{left}[left];{right}[right];[left][right]amerge", ("-b:a", "320k", *BARE[2:])
+    path = joined(tmp_path, "noise.mp3", ("-ar", RATE, *best), best, source=noise)
+    studio.known = {"seconds": 12.0}
+    studio.measure(path, loudness=-16)
+    decoder = Decoder.of(track_of(path, **studio.known), studio.root / "attempt-1")
+    held = (decoder.folder / "steady.mka").stat().st_size
+    assert 0.8 * decoder.steady_bytes < held <= decoder.steady_bytes
+
+
+def test_such_a_sound_is_not_written_where_the_disk_has_no_room_for_it(studio: Splitting, changing: Path) -> None:
+    studio.known = {"seconds": shutil.disk_usage(studio.root).free / RATE}
+    with pytest.raises(Retry, match="has room for"):
+        studio.measure(changing, loudness=-16)
+    assert not list(studio.root.rglob("steady.mka"))
+
+
+def test_nor_where_what_is_made_of_it_would_have_none_left(changing: Path, tmp_path: Path) -> None:
+    shutil.copy(changing, tmp_path / "track")
+    with pytest.raises(Retry, match="has room for"):
+        Decoder.of(track_of(changing), tmp_path).run(
+            lambda sound: output(sound, "-", format="null"),
+            duration=12,
+            deadline=60,
+            progress=quiet,
+            output_limit=0,
+            room=shutil.disk_usage(tmp_path).free,
+        )
+    assert not (tmp_path / "steady.mka").exists()
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """The handler on real tracks and real blobs, with a speech service that says what a test wants."""
 
 import json
+import shutil
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 
 from pipeline.blobs import store
 from pipeline.blobs.directory import DirectoryBlobs
-from pipeline.errors import Interrupted, Reject
+from pipeline.errors import Interrupted, Reject, Retry
 from pipeline.ffmpeg import run, source
 from pipeline.options import Options
 from pipeline.recording import Track
@@ -99,6 +101,16 @@ def test_a_track_becomes_four_transcripts(service: Service, blobs: DirectoryBlob
         ("transcript", "application/json"),
     ]
     assert result.next == ()
+
+
+def test_nothing_is_sent_where_the_disk_has_no_room(
+    service: Service, blobs: DirectoryBlobs, folder: Path, track: Path
+) -> None:
+    task = a_task(blobs, track)
+    larger = replace(task.only("track"), bytes=2 * shutil.disk_usage(folder).free)
+    with pytest.raises(Retry, match="has room for"):
+        work(replace(task, artifacts=[larger]), blobs, folder, service)
+    assert (list(folder.iterdir()), service.bodies) == ([], [])
 
 
 def test_what_is_sent_is_small(service: Service, blobs: DirectoryBlobs, folder: Path, track: Path) -> None:
