@@ -73,12 +73,13 @@ class Encoding:
         with explained():
             seconds = Decoder.of(self.track, self.folder).run(
                 partial(self._outputs, forms),
-                duration=expected,
+                duration=length,
                 deadline=60 + self.track.seconds * (1 + len(forms)),
                 progress=progress,
                 output_limit=max(outputs.most_bytes(form, self.profile, self.track, length) for form in forms),
                 room=room,
                 log=count.read if any(map(self._counted, forms)) else None,
+                **filters.sought(self.profile, self.track),
             )
             filters.check(seconds, expected, partial=self.task.options.partial)
             return [self._kept(form, seconds, count, _at_the_end(progress)) for form in forms]

@@ -16,6 +16,9 @@ from pipeline.errors import Reject
 from pipeline.recording import Level, Track
 from pipeline.work import Task
 
+MARGIN: Final = 10
+"""Seconds before what is wanted, from which a track is decoded: for its decoder, and for filters to settle."""
+
 _PAUSE: Final = "-50dB"
 _WINDOW: Final = 0.02
 """Seconds over which silenceremove takes the level; a pause keeps so much more than it is told."""
@@ -77,6 +80,12 @@ def length(profile: Profile, track: Track, measured: Measured | None = None) -> 
     return None if profile.silence is not None else profile.seconds(track.seconds)
 
 
+def sought(profile: Profile, track: Track) -> dict[str, int]:
+    """What `start` leaves out and nobody has to decode, in whole seconds, so that no time is rounded to another sample."""
+    skipped = int(profile.start) - MARGIN
+    return {"ss": skipped} if skipped > 0 and track.exact and not track.begins else {}
+
+
 def check(seconds: float, expected: float | None, *, partial: bool) -> None:
     """Raises Reject if the result is longer than it may be, or nothing is left of it; if shorter, unless it may be `partial`."""
     if not seconds:
@@ -102,9 +111,9 @@ def ceiling(profile: Profile) -> float:
 def shaped(stream: Any, profile: Profile, track: Track, measured: Measured | None = None) -> Any:
     """The sound as the profile wants it, from its second 0 on, but for what a format wants of it: see `fitted`.
 
-    `stream` is that of `pipeline.ffmpeg.sound`; an ffmpeg-python stream comes back.
+    `stream` is that of `pipeline.ffmpeg.sound` with the options that `sought` tells; an ffmpeg-python stream comes back.
     """
-    stream = _mixed(_trimmed(stream, profile), profile, track)
+    stream = _mixed(_trimmed(stream, profile, track), profile, track)
     stream = _paced(_cleaned(stream, profile, track), profile)
     stream = _faded(stream, profile, length(profile, track, measured))
     return _levelled(stream, profile, track, measured) if measured else stream
@@ -120,11 +129,13 @@ def fitted(stream: Any, form: AudioFormat, profile: Profile, track: Track) -> An
     return stream.filter("aformat", sample_fmts="s32" if outputs.bits(track) > 16 else "s16")
 
 
-def _trimmed(stream: Any, profile: Profile) -> Any:
+def _trimmed(stream: Any, profile: Profile, track: Track) -> Any:
     if not profile.start and profile.end is None:
         return stream
-    bounds = {"start": _time(profile.start), **({} if profile.end is None else {"end": _time(profile.end)})}
-    return stream.filter("atrim", **bounds).filter("asetpts", "PTS-STARTPTS")
+    skipped = sought(profile, track).get("ss", 0)
+    bounds = {"start": profile.start, **({} if profile.end is None else {"end": profile.end})}
+    times = {bound: _time(round(time, 6) - skipped) for bound, time in bounds.items()}
+    return stream.filter("atrim", **times).filter("asetpts", "PTS-STARTPTS")
 
 
 def _mixed(stream: Any, profile: Profile, track: Track) -> Any:

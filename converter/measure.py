@@ -28,7 +28,10 @@ _MOST_DRIVE: Final = 6.0
 _CLOSE: Final = 0.5
 """LU from the target at which one more correction is the last."""
 
-_MOST_PASSES: Final = 4
+_SHARES: Final = (0, 90, 95, 98, 100)
+"""Percent that were done before each pass, and after the last: mostly one is enough, and nobody knows before."""
+
+_MOST_PASSES: Final = len(_SHARES) - 1
 
 
 def measure(task: Task, blobs: BlobStore, folder: Path, progress: Progress, *, planner: Planner) -> Result:
@@ -84,22 +87,22 @@ class _Listener:
 
         seconds = Decoder.of(self.track, self.folder).run(
             metered,
-            duration=expected,
+            duration=expected or self.profile.seconds(self.track.seconds),
             deadline=60 + 2 * self.track.seconds,
             progress=self._share_of_progress(),
             output_limit=0,
             log=meter.read,
+            **filters.sought(self.profile, self.track),
         )
         filters.check(seconds, expected, partial=self.partial)
         self.passes += 1
         return meter.level, seconds
 
     def _share_of_progress(self) -> Progress:
-        """Each pass is half of what is left: nobody knows before how many there will be."""
-        left = 100 * 0.5**self.passes
+        before, after = _SHARES[self.passes : self.passes + 2]
 
         def told(percent: float, speed: float | None = None, /) -> None:
-            self.progress(100 - left + percent * left / 200, speed)
+            self.progress(before + percent * (after - before) / 100, speed)
 
         return told
 

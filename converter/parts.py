@@ -27,8 +27,6 @@ LEAD = 196
 """Frames before a part that its encoder hears, and which are not used; a multiple of every `padding_period`."""
 TRAIL = 16
 """Frames behind it."""
-_MARGIN = 10
-"""Seconds before those frames from which the track is decoded: for its decoder, and for filters to settle."""
 
 
 class Part(BaseModel):
@@ -101,6 +99,7 @@ def encode_part(
             room=room,
             log=None if part.next else count.read,
             **_sought(part, profile, track),
+            **filters.sought(profile, track),
         )
     if breaks_off(begin + seconds, end) or lasts_on(begin + seconds, end):
         filters.check(begin + seconds, whole if seconds < end - begin else end, partial=track.partial)
@@ -141,5 +140,5 @@ def _sought(part: Part, profile: Profile, track: Track) -> dict[str, int]:
     A track that cannot be cut anywhere is decoded from its beginning: that is exact whatever it holds.
     """
     rate = outputs.sample_rate("mp3", profile, track)
-    skipped = part.begin * frame_samples(rate) // rate - _MARGIN
+    skipped = part.begin * frame_samples(rate) // rate - filters.MARGIN
     return {"ss": skipped} if skipped > 0 and seekable(profile, track) else {}

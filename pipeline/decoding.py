@@ -59,6 +59,7 @@ class Decoder:
     ) -> float:
         """Does what `pipeline.ffmpeg.run` does, for the output that `output` makes of the sound; `options` are those of `sound`.
 
+        `duration`: seconds, at most, where they are not known; progress is judged by it.
         A sound that changes takes up to three times `deadline`, and `steady_bytes` beside the `room` that the output takes.
         Raises FFmpegFailed, and Retry where the disk is short of that.
         """

@@ -339,6 +339,16 @@ def test_progress_rises_to_the_end_also_while_tags_are_written(studio: Studio) -
     assert told[-1] == pytest.approx(100, abs=1)
 
 
+def test_progress_rises_also_where_nobody_knows_how_long_pauses_are(studio: Studio, make: Make) -> None:
+    told: list[float] = []
+    pauses = make("pauses.flac", "-stream_loop", 29, "-i", TALK, "-vn", "-af", "volume=0:enable='lt(mod(t,10),4)'")
+    studio.encode(pauses, silence=1, progress=lambda percent, speed=None: told.append(percent))
+    assert told == sorted(told)
+    assert len({percent for percent in told if 0 < percent < 80}) > 2
+    assert 60 < max(percent for percent in told if percent < 100) < 80, "of ten seconds seven are left"
+    assert told[-1] == 100
+
+
 def test_an_interruption_goes_on_and_keeps_nothing(studio: Studio) -> None:
     def interrupt(percent: float, speed: float | None = None, /) -> None:
         raise Interrupted

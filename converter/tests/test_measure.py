@@ -157,13 +157,24 @@ def test_progress_rises_and_an_interruption_goes_on(studio: Studio) -> None:
     path = recording(studio, *SPEECH)
     studio.measure(path, lambda percent, speed=None: told.append(percent), loudness=-10)
     assert told == sorted(told)
-    assert 50 < told[-1] <= 100
+    assert 90 < told[-1] <= 100
 
     def interrupt(percent: float, speed: float | None = None, /) -> None:
         raise Interrupted
 
     with pytest.raises(Interrupted):
         studio.measure(path, interrupt, loudness=-10)
+
+
+@pytest.mark.parametrize("asked", [{"preset": "podcast"}, {"silence": 0.5, "loudness": -16, "speed": 1.25}])
+def test_one_pass_is_told_from_nothing_to_nearly_all(studio: Studio, asked: dict[str, Any]) -> None:
+    told: list[float] = []
+    path = recording(studio, "-stream_loop", 59, *SPEECH)
+    measured = studio.measure(path, lambda percent, speed=None: told.append(percent), **asked)
+    assert not measured.limited
+    assert told == sorted(told)
+    assert len({percent for percent in told if 0 < percent < 90}) > 2
+    assert 60 < told[-1] <= 90
 
 
 def test_a_recording_that_breaks_off_is_refused_unless_its_owner_takes_it(studio: Studio) -> None:

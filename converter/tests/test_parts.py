@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from converter import filters
 from converter.extract import extract
 from converter.parts import LEAD, PartFacts
 from converter.plan import Planner
 from converter.tests.splitting import Splitting, by_ffmpeg, made, recording
-from converter.tests.studio import TALK, ffmpeg, quiet
+from converter.tests.studio import TALK, Samples, ffmpeg, heard, quiet, track_of
+from pipeline.audio import Profile
 from pipeline.blobs import store
 from pipeline.errors import Interrupted, Reject
 from pipeline.recording import Track
@@ -71,6 +73,37 @@ def test_a_part_is_the_same_to_the_last_bit_whether_it_is_found_by_seeking_or_by
     sought = parts(splitting, path, tasks)
     splitting.known["exact"] = False
     assert parts(splitting, path, tasks) == sought
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"), [("a.m4a", NO_NOISE), ("a.flac", ()), ("a.wav", ())], ids=["aac", "flac", "wav"]
+)
+def test_what_is_left_out_before_is_passed_over_and_no_sample_changes(
+    splitting: Splitting, name: str, arguments: tuple[object, ...]
+) -> None:
+    asked: dict[str, Any] = {"start": 23.4567891, "end": 55.00005}
+    splitting.known, path = {"exact": True}, encoded(splitting.root, name, *arguments)
+    assert filters.sought(Profile(bitrate=128, **asked), track_of(path, exact=True)) == {"ss": 13}
+    sought = _trims(splitting, path, **asked)
+    splitting.known = {"exact": False}
+    decoded = _trims(splitting, path, **asked)
+    assert len(decoded[0]) == round(55.00005 * 44100) - round(23.4567891 * 44100)
+    assert [np.array_equal(one, other) for one, other in zip(sought, decoded, strict=True)] == [True, True, True]
+
+
+def _trims(splitting: Splitting, path: Path, **asked: Any) -> list[Samples]:
+    """As it is, with a loudness that is measured before, and in parts."""
+    plain = splitting.file(path, audio="wav", **asked)
+    loud = splitting.file(path, audio="wav", loudness=-20, fade_in=1, **asked)
+    return [heard(made) for made in (plain, loud, splitting.split(path, **asked))]
+
+
+def test_nothing_is_passed_over_where_times_are_not_exact_or_the_start_is_near(splitting: Splitting) -> None:
+    late = Profile(bitrate=128, start=23)
+    path = recording(splitting.root, "speech", 30)
+    known = [{"exact": False}, {"exact": True, "begins": 0.5}]
+    assert [filters.sought(late, track_of(path, **each)) for each in known] == [{}, {}]
+    assert filters.sought(Profile(bitrate=128, start=10.5), track_of(path, exact=True)) == {}
 
 
 def test_a_recording_that_begins_late_or_in_mid_packet_is_cut_at_the_same_samples(splitting: Splitting) -> None:
