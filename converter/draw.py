@@ -29,7 +29,7 @@ _ROOM = 16 * 2**20
 
 
 def draw(task: Task, blobs: BlobStore, folder: Path, progress: Progress) -> Result:
-    """Makes the waveform of the job's MP3, or of its first sound file, and finds out its loudness.
+    """Makes the waveform of the job's MP3, or of its first sound file, and finds out how loud that file is.
 
     A file that cannot be drawn has none: whoever asked for sound has it. Raises Retry.
     """
@@ -48,11 +48,11 @@ def draw(task: Task, blobs: BlobStore, folder: Path, progress: Progress) -> Resu
         return Result()
     (folder / "waveform.json").write_text(waveform.json(), encoding="ascii")
     drawn = [_kept(task, blobs, folder, "png", "image/png"), _kept(task, blobs, folder, "json", "application/json")]
-    return Result(drawn, facts={"audio": {"loudness": meter.level.model_dump(mode="json")}})
+    return Result(drawn, facts={audio.blob: {"loudness": meter.level.model_dump(mode="json")}})
 
 
 def _chosen(task: Task) -> Artifact:
-    """All sound files of a job sound the same, and MP3 is decoded quickly."""
+    """All sound files of a job look the same, and MP3 is decoded quickly."""
     files = [artifact for artifact in task.artifacts if artifact.kind == "audio"]
     return min(files, key=lambda file: file.type != "audio/mpeg")
 

@@ -174,7 +174,11 @@ class Audio(BaseModel):
         description="LUFS (EBU R128) that the sound is brought to by a constant gain, -16 for podcasts; `off` for as it is.",
     )
     true_peak: float | None = Field(
-        None, ge=-9, le=0, description="dBTP that a loudness never goes beyond; -1 if unset."
+        None,
+        ge=-9,
+        le=0,
+        description="dBTP that no peak goes beyond where a loudness is asked for; -1 if unset. Of lossy formats that holds for "
+        "the sound before it is encoded, with 1.5 dB to spare: coding adds to peaks, at low bit rates more than that.",
     )
     speed: float | None = Field(None, ge=0.5, le=3, description="Times faster; the pitch stays.")
     speech: bool | None = Field(

@@ -81,4 +81,4 @@ class SoundFacts(BaseModel):
     measured: Level | None = None
     """Before that change."""
     loudness: Level | None = None
-    """As the file is."""
+    """As the file is; of the one that a waveform was drawn of."""

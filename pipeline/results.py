@@ -12,7 +12,7 @@ from pipeline.names import free_name
 from pipeline.options import Options
 from pipeline.removals import doom
 from pipeline.reuse import adopt, artifact_row
-from pipeline.work import Artifact, ArtifactKind, NextTask, Result, Task
+from pipeline.work import Artifact, NextTask, Result, Task
 
 
 def keep(session: Session, task: Task, result: Result) -> Sequence[NextTask]:
@@ -53,11 +53,11 @@ def _add_artifacts(session: Session, job_id: str, made: Sequence[Artifact]) -> N
         session.add(artifact_row(job_id, file, name=name))
 
 
-def _add_facts(session: Session, job_id: str, facts: Mapping[ArtifactKind, Mapping[str, Any]]) -> None:
+def _add_facts(session: Session, job_id: str, facts: Mapping[str, Mapping[str, Any]]) -> None:
     """Beside what is known already."""
     session.flush()
-    for kind, found in facts.items():
-        told = select(ArtifactRow).where(ArtifactRow.job_id == job_id, ArtifactRow.kind == kind)
+    for blob, found in facts.items():
+        told = select(ArtifactRow).where(ArtifactRow.job_id == job_id, ArtifactRow.blob == blob)
         for row in session.scalars(told):
             row.facts = {**(row.facts or {}), **found}
 

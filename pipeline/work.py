@@ -84,8 +84,8 @@ class Result:
     next: Sequence[NextTask] = ()
     seconds: float | None = None
     """Of the recording, once a task knows it."""
-    facts: Mapping[ArtifactKind, Mapping[str, Any]] = field(default_factory=dict)
-    """What was found out of the job's artifacts of each kind, to stand beside what is known of them."""
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What was found out of artifacts of the job, by their blobs, to stand beside what is known of them."""
     spent: Sequence[Artifact] = ()
     """Artifacts of the job that nobody needs any more."""
 

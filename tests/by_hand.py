@@ -101,5 +101,5 @@ def _through_json(task: NextTask) -> NextTask:
 
 
 def _through_the_catalog(artifact: Artifact, result: Result) -> Artifact:
-    facts = {**artifact.facts, **result.facts.get(artifact.kind, {})}
+    facts = {**artifact.facts, **result.facts.get(artifact.blob, {})}
     return replace(artifact, facts=json.loads(json.dumps(facts, allow_nan=False)))

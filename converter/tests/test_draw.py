@@ -141,9 +141,10 @@ def test_two_channels_are_mixed_to_their_mean(desk: Desk) -> None:
 
 @pytest.mark.parametrize("name", TYPES)
 def test_silence_is_a_line(desk: Desk, name: str) -> None:
-    result = desk.draw(desk.audio(f"silence.{name}", *lavfi("anullsrc=d=1:r=48000"), rate=48000))
+    silence = desk.audio(f"silence.{name}", *lavfi("anullsrc=d=1:r=48000"), rate=48000)
+    result = desk.draw(silence)
     assert set(desk.read(result)["data"]) <= {-1, 0, 1}
-    assert result.facts["audio"]["loudness"]["integrated"] is None
+    assert result.facts[silence.blob]["loudness"]["integrated"] is None
     rows = np.nonzero(desk.picture(result)[:, :, 3].any(axis=1))[0]
     assert list(rows) == [HEIGHT // 2 - 1, HEIGHT // 2]
 
@@ -174,10 +175,12 @@ def test_a_picture_shows_on_dark_and_on_light(desk: Desk) -> None:
     assert (luminance + 0.05) / 0.05 > 3
 
 
-def test_the_mp3_is_drawn_and_all_sound_files_get_its_loudness(desk: Desk) -> None:
+def test_the_mp3_is_drawn_and_its_loudness_is_its_own(desk: Desk) -> None:
     loud = desk.audio("loud.mp3", *lavfi("aevalsrc=0.5*sin(2*PI*1000*t):s=44100:d=2"), "-b:a", "256k", seconds=2)
     rubbish = desk.audio("rubbish.flac")
-    level = desk.draw(rubbish, loud).facts["audio"]["loudness"]
+    ((blob, facts),) = desk.draw(rubbish, loud).facts.items()
+    level = facts["loudness"]
+    assert blob == loud.blob
     assert level["integrated"] == pytest.approx(-9, abs=0.2)
     assert level["true_peak"] == pytest.approx(-6, abs=0.2)
 

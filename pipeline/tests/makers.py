@@ -81,7 +81,7 @@ def _made(task: Task, blobs: BlobStore) -> Result:
             return Result([mp3], [NextTask("draw")] if task.options.waveform else [])
         case "draw":
             drawn = [_file(task, blobs, f"{name}.waveform.{end}", "waveform") for end in ("json", "png")]
-            return Result(drawn, facts={"audio": LOUDNESS})
+            return Result(drawn, facts={task.only("audio").blob: LOUDNESS})
         case "transcribe":
             return Result([_file(task, blobs, f"{name}.{end}", "transcript") for end in task.options.formats])
     return Result()

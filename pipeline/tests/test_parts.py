@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -251,17 +252,19 @@ def test_what_is_found_out_later_stands_beside_what_is_known(tasks: Tasks, store
     job, (part,) = in_parts(tasks, store, 1)
     (message,) = tasks.finish(part, encoded(part, store))
     join = claimed(tasks, message)
-    (message,) = tasks.finish(join, joined(join, store))
+    whole, beside = joined(join, store), replace(an_artifact("talk.flac", "audio"), facts={"seconds": 90})
+    (message,) = tasks.finish(join, replace(whole, artifacts=[*whole.artifacts, beside]))
     draw = claimed(tasks, message)
-    assert draw.only("audio").facts == {"seconds": 90}
+    assert [made.facts for made in draw.artifacts if made.kind == "audio"] == [{"seconds": 90}] * 2
     assert draw.only("track").facts == TRACK
     picture = an_artifact("talk.waveform.png", "waveform")
-    tasks.finish(draw, Result([picture], facts={"audio": {"loudness": {"integrated": -16.0}}}))
-    facts = {made.kind: made.facts for made in get(tasks, job).artifacts}
-    assert facts == {
-        "original": {},
-        "audio": {"seconds": 90, "loudness": {"integrated": -16.0}},
-        "waveform": {},
+    found = {whole.artifacts[0].blob: {"loudness": {"integrated": -16.0}}}
+    tasks.finish(draw, Result([picture], facts=found))
+    assert {made.name: made.facts for made in get(tasks, job).artifacts} == {
+        "talk.mp4": {},
+        "talk.mp3": {"seconds": 90, "loudness": {"integrated": -16.0}},
+        "talk.flac": {"seconds": 90},
+        "talk.waveform.png": {},
     }
 
 
