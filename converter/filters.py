@@ -140,12 +140,18 @@ def _trimmed(stream: Any, profile: Profile, track: Track) -> Any:
 
 
 def _mixed(stream: Any, profile: Profile, track: Track) -> Any:
-    """Of more channels than wanted none gets louder than it was: a mix that clips cannot be mended afterwards."""
+    """Of more channels than wanted none gets louder than it was: a mix that clips cannot be mended afterwards.
+
+    One channel goes to both sides as it is, where libswresample would take 3 dB away.
+    """
     rate = _rate(profile, track)
     if rate < track.sample_rate:
         stream = stream.filter("aresample", rate)
     layout = "mono" if outputs.channels(profile, track) == 1 else "stereo"
-    if layout != {1: "mono", 2: "stereo"}.get(track.channels):
+    if layout == "stereo" and track.channels == 1:
+        stream = stream.filter("aformat", channel_layouts="mono")
+        stream = stream.filter("channelmap", map="0|0", channel_layout=layout)
+    elif layout != {1: "mono", 2: "stereo"}.get(track.channels):
         stream = stream.filter("aresample", out_chlayout=layout, rematrix_maxval=1)
     return stream.filter("aformat", channel_layouts=layout)
 

@@ -92,9 +92,10 @@ def test_mono_is_the_mean_of_both_sides(studio: Studio) -> None:
     assert sound[:, 0] == pytest.approx(heard(path).mean(axis=1), abs=1e-4)
 
 
-def test_stereo_of_mono_has_it_on_both_sides(studio: Studio) -> None:
-    sound = made(studio, tone(studio, "0.8*sin(2*PI*440*t)", 0.5), channels=2)
-    assert np.array_equal(sound[:, 0], sound[:, 1])
+def test_stereo_of_mono_has_it_on_both_sides_as_loud_as_it_was(studio: Studio) -> None:
+    path = tone(studio, "0.8*sin(2*PI*440*t)", 0.5)
+    sound = made(studio, path, channels=2)
+    assert np.array_equal(sound, np.repeat(heard(path), 2, axis=1))
 
 
 @pytest.mark.parametrize(("layout", "count"), [("5.1", 6), ("7.1", 8), ("5.0(side)", 5), ("hexadecagonal", 16)])
