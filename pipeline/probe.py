@@ -26,9 +26,11 @@ Why = Literal["empty", "not media", "damaged", "no index", "streams", "playlist"
 
 _PLAYLIST = re.compile(
     rb"\s*(#EXTM3U|ffconcat version|\[playlist\]|v=0\r?\n|<asx|<smil|<playlist"  # HLS and M3U, concat, PLS, SDP, ASX, SMIL, XSPF
-    rb"|(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)*<(MPD|smil|playlist|SmoothStreamingMedia))",  # DASH, Smooth Streaming
-    re.IGNORECASE | re.DOTALL,
+    rb"|(<\?xml[^>]*>\s*)?<(MPD|smil|playlist|SmoothStreamingMedia))",  # DASH, Smooth Streaming
+    re.IGNORECASE,
 )
+_COMMENT = re.compile(rb"<!--.*?-->", re.DOTALL)
+"""Of XML; taken out by itself, since a pattern that passes over any number of them takes exponential time where it fails."""
 _ELSEWHERE = re.compile(r"Skipped opening external track: stream (\d+)")
 """How libav says that a QuickTime file names another file for its data (`dref`)."""
 
@@ -119,7 +121,7 @@ def probe(path: Path, *, deadline: float, progress: Progress) -> Probe:
         head = file.read(_HEAD)
     if not head:
         raise Unreadable("empty")
-    if _PLAYLIST.match(head):
+    if _PLAYLIST.match(_COMMENT.sub(b"", head)):
         raise Unreadable("playlist")
     answer = bytearray()
     try:

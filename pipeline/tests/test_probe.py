@@ -104,6 +104,15 @@ def test_a_playlist_is_not_followed(tmp_path: Path) -> None:
         assert unreadable.value.why == ("not media" if before else "playlist")
 
 
+def test_a_playlist_is_known_behind_comments(tmp_path: Path) -> None:
+    movie = tmp_path / "movie.mp4"
+    for comments, why in (("<!-- one -->\n<!-- two -->\n", "playlist"), ("<!--\0-->" * 120, "not media")):
+        movie.write_text(f"<?xml version='1.0'?>\n{comments}{'<MPD/>' if why == 'playlist' else ''}")
+        with pytest.raises(Unreadable) as unreadable:
+            look(movie)
+        assert unreadable.value.why == why
+
+
 def test_it_stops_at_its_deadline() -> None:
     with pytest.raises(Unreadable, match="time"):
         look(TALK, deadline=0.001)

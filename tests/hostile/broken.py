@@ -46,6 +46,7 @@ def no_media() -> Iterator[Hostile]:
     yield written("half of Unicode", "\ufeff🎬".encode("utf-16") * 10_000)
     yield written("a program", b"\x7fELF\x02\x01\x01" + dice.randbytes(10_000))
     yield written("only a beginning", index_first()[:32])
+    yield written("nothing but comments", b"<!--\0-->" * 128)
     yield written("ID3 and nothing else", b"ID3\x03\0\0\x7f\x7f\x7f\x7f" + bytes(1000))
 
 
