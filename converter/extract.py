@@ -149,7 +149,7 @@ class _Extraction:
     def _run(self, target: str, progress: Progress, **how: Any) -> float:
         size = self.original.bytes
         return run(
-            ffmpeg.output(source("original")[str(self.chosen.index)], target, **how, **_ANONYMOUS),
+            ffmpeg.output(self._source[str(self.chosen.index)], target, **how, **_ANONYMOUS),
             folder=self.folder,
             duration=self._promise or self.found.duration,
             deadline=60 + size / _SLOWEST_READING,
@@ -158,9 +158,20 @@ class _Extraction:
         )
 
     @property
+    def _source(self) -> Any:
+        """The original, whose second 0 is where the recording begins."""
+        return source("original", **({"itsoffset": self.chosen.early} if self.chosen.early else {}))
+
+    @property
     def _promise(self) -> float | None:
         """Seconds from the beginning of the recording to the end of the sound, as its header says."""
         return self.chosen.duration and self.chosen.late + self.chosen.duration
+
+    def _whole(self, seconds: float) -> float | None:
+        """Seconds that the sound should have which has `seconds`, None if nothing says so."""
+        if self.found.missing > 1:
+            return max(self._promise or 0.0, seconds * self.found.missing)
+        return self._promise
 
     def _facts(self, seconds: float, **known: Any) -> Track:
         """Raises Reject if there is no sound, or less than there should be and its owner does not want that."""
@@ -169,15 +180,15 @@ class _Extraction:
         if seconds > 3600 * _LONGEST:
             raise Reject(f"This recording is longer than {_LONGEST} hours; that is more than can be taken.")
         if not self.task.options.partial:
-            check_length(seconds, self._promise)
+            check_length(seconds, self._whole(seconds))
         chosen, found = self.chosen, self.found
-        of_the_sound = chosen.model_dump(include={"codec", "channels", "sample_rate", "bits", "exact"})
+        of_the_sound = chosen.model_dump(include={"codec", "channels", "sample_rate", "bits", "exact", "constant"})
         return Track.model_validate(
             {
                 **of_the_sound,
                 "seconds": seconds,
                 "bit_rate": self._bit_rate(seconds),
-                "partial": breaks_off(seconds, self._promise),
+                "partial": breaks_off(seconds, self._whole(seconds)),
                 "tags": found.tags,
                 "chapters": [chapter for chapter in found.chapters if 0 <= chapter.start < seconds],
                 **known,

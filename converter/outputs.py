@@ -29,10 +29,10 @@ _WITHOUT_LOSS: Final = ("pcm_", "flac", "alac", "wavpack", "tta", "ape", "truehd
 """Codecs, by the beginnings of their names, whose samples are as they were recorded."""
 
 _SAME: Final = 0.02
-"""How far a bit rate may be from the one asked for, as a share of it, and still be taken for it."""
+"""How far an MP3's bit rate may be from the one asked for, as a share of it, and still be taken for it."""
 
 _SIMILAR: Final = 0.25
-"""The same of formats whose bit rate follows the sound."""
+"""The same of formats whose encoders only aim at a bit rate."""
 
 _VORBIS_BITS: Final = 8
 """Of a sample, at most: white noise at the best quality takes 6.3."""
@@ -147,7 +147,9 @@ def _as_large(form: AudioFormat, profile: Profile, track: Track) -> bool:
     """The recording has the bit rate that is wanted; any will do where it follows the sound and nobody asked for one."""
     if FORMS[form].variable and not profile.sized:
         return True
-    aim, margin = kbit(form, profile, track), _SIMILAR if FORMS[form].variable else _SAME
+    if form == "mp3" and profile.mode == "cbr" and not track.constant:
+        return False
+    aim, margin = kbit(form, profile, track), _SAME if form == "mp3" else _SIMILAR
     return track.bit_rate is not None and aim is not None and abs(track.bit_rate / 1000 - aim) <= margin * aim
 
 

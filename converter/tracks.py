@@ -38,8 +38,8 @@ def stays(found: Probe, chosen: Sound, size: int) -> bool:
 
 
 def alone(found: Probe) -> bool:
-    """The recording holds one sound, and a picture at most."""
-    return len(found.sound) == 1 and found.streams == 1 + (found.picture is not None)
+    """The recording holds one sound, and pictures of it and chapters at most."""
+    return len(found.sound) == 1 and not found.besides
 
 
 def check_chain(path: Path) -> None:

@@ -62,10 +62,15 @@ class Sound(BaseModel):
     """Of a sample, as the decoder gives it."""
     bit_rate: int | None = None
     """Bits a second, where the file says so."""
+    constant: bool = False
+    """An MP3 whose bit rate does not change."""
     duration: float | None
     """Seconds that the file's header promises; None where it promises nothing."""
     late: float = 0.0
     """Seconds of the recording before it begins."""
+    early: float = 0.0
+    """Seconds by which ffmpeg begins too early when it takes this sound alone: it forgets pictures that it cannot decode, and in
+    formats whose clocks may jump (MPEG-TS, Ogg) all that it does not take."""
     default: bool
     """Marked by its maker as the one to play."""
     language: str | None = None
@@ -90,9 +95,11 @@ class Probe(BaseModel):
     """Seconds of the longest stream; perhaps a guess."""
     begins: float
     """Seconds that its clock shows at its beginning."""
+    missing: float
+    """How many times larger the file is by its header than it is; 1 where that is not told."""
     encrypted: bool
-    streams: int
-    """Of any kind."""
+    besides: int
+    """How many streams are neither sound nor attached pictures nor data."""
     sound: tuple[Sound, ...]
     picture: int | None = None
     """The place among all streams of an attached picture, such as a cover, if it is JPEG or PNG."""

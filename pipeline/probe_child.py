@@ -10,13 +10,15 @@ import struct
 import sys
 from fractions import Fraction
 from itertools import islice
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import av
+from av.format import Flags
 from av.stream import Disposition
 
-_PROMISING = {"mov", "matroska", "wav", "w64", "aiff", "caf", "flac", "avi", "flv", "asf"}
+_PROMISING = {"mov", "matroska", "wav", "w64", "aiff", "caf", "flac", "avi", "flv", "asf", "mxf"}
 """Formats whose header says how long the recording is; of others libav guesses from bit rate or last page."""
 
 _INDEXED = "mov"
@@ -38,8 +40,14 @@ _STREAMED = 0x7FFF0000
 """Bytes; as large as this or larger is the size in a WAV whose writer did not know it."""
 
 _FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
-_PROPERTIES = struct.Struct("<48xQ8xQI")
-"""What follows that name: play duration in 100 ns, preroll in ms, flags of which the lowest is a broadcast's."""
+_PROPERTIES = struct.Struct("<24xQ16xQ8xQI")
+"""What follows that name: bytes of the file, play duration in 100 ns, preroll in ms, flags of which the lowest is a broadcast's."""
+
+_FLASH_SIZE = b"\0\x08filesize\0"
+"""A name in the script data of FLV, and the type of its value: a number (Adobe Flash Video File Format 10.1, annex E.4.4)."""
+
+_LARGEST = 2**53
+"""Bytes."""
 
 _HEAD = 4096
 """First bytes of a file that are looked at for its length."""
@@ -50,7 +58,7 @@ _MOST_CHAPTERS = 500
 _MOST_PACKETS = 2_000_000
 """12 hours of AAC."""
 _LOOKED_AT = 1000
-"""Packets among which the first of the sound is looked for."""
+"""Packets among which the first of the sound is looked for, and those of an MP3 that are compared."""
 _SAID = 20
 """Messages of libav that are passed on."""
 
@@ -58,24 +66,30 @@ _SAID = 20
 def describe(container: Any) -> dict[str, Any]:
     seconds = container.duration / av.time_base if container.duration else None
     form = container.format.name.split(",")[0]
+    first, shown = first_sound(container)
+    begins = start(container)
+    if form != _INDEXED:  # elsewhere pictures without a decoder may be unknown to that
+        begins = min(begins, shown)
     return {
         "format": container.format.name,
         "duration": seconds,
-        "encrypted": encrypted(container),
-        "begins": (container.start_time or 0) / av.time_base,
-        "streams": len(container.streams),
-        "sound": [sound(stream, form, seconds) for stream in container.streams.audio],
+        "encrypted": encrypted(container, first),
+        "begins": begins,
+        "missing": missing(container),
+        "besides": sum(besides(stream) for stream in container.streams),
+        "sound": [sound(stream, form, seconds, begins) for stream in container.streams.audio],
         "picture": picture(container),
         "tags": tags(container),
         "chapters": chapters(container),
     }
 
 
-def sound(stream: Any, form: str, seconds: float | None) -> dict[str, Any]:
+def sound(stream: Any, form: str, seconds: float | None, begins: float) -> dict[str, Any]:
     return {
         "index": stream.index,
         "duration": promised(stream, seconds) if form in _PROMISING else None,
-        "late": late(stream),
+        "late": (late := late_by(stream, begins)),
+        "early": late if stream.container.format.flags & Flags.ts_discont.value else start(stream.container) - begins,
         "default": bool(stream.disposition & Disposition.default),
         "language": text(stream.metadata.get("language")),
         "title": text(stream.metadata.get("title")),
@@ -83,9 +97,12 @@ def sound(stream: Any, form: str, seconds: float | None) -> dict[str, Any]:
     }
 
 
-def late(stream: Any) -> float:
-    """Seconds of the recording before the first sound."""
-    begins = (stream.container.start_time or 0) / av.time_base
+def start(container: Any) -> float:
+    """Seconds of the clock at which what libav knows of the recording begins."""
+    return (container.start_time or 0) / av.time_base
+
+
+def late_by(stream: Any, begins: float) -> float:
     return max(0.0, float(stream.start_time * stream.time_base) - begins) if stream.start_time else 0.0
 
 
@@ -100,6 +117,7 @@ def coded(stream: Any, codec: Any, form: str) -> dict[str, Any]:
         "sample_rate": codec.sample_rate,
         "bits": codec.format.bits if codec.format else None,
         "bit_rate": codec.bit_rate or None,
+        "constant": form == "mp3" and constant(stream),
         "bytes": size,
         "steady": steady,
         "exact": not begins and (plain or (steady and codec.name in _EXACT and not perhaps_extended(codec))),
@@ -108,10 +126,10 @@ def coded(stream: Any, codec: Any, form: str) -> dict[str, Any]:
 
 def promised(stream: Any, container_seconds: float | None) -> float | None:
     """Seconds of sound that the header promises. A container's length may be that of its pictures, so it counts only without any."""
-    if stream.container.format.name == "asf" and len(stream.container.streams) == 1:
-        return windows_media(stream.container)
+    if stream.container.format.name == "asf":
+        return windows_media(stream.container) if len(stream.container.streams) == 1 else None
     if stream.duration:
-        return float(stream.duration * stream.time_base) * missing(stream.container)
+        return float(stream.duration * stream.time_base)
     late = float((stream.start_time or 0) * stream.time_base)
     if container_seconds and (own := clock(stream.metadata.get("DURATION", ""))):
         return min(container_seconds, own) - late
@@ -119,7 +137,7 @@ def promised(stream: Any, container_seconds: float | None) -> float | None:
 
 
 def missing(container: Any) -> float:
-    """How many times longer a file is by its header than it is: where one breaks off, libav counts what is there."""
+    """How many times larger a file is by its header than it is, which libav hides: where one breaks off, it counts what is there."""
     told = _TOLD.get(container.format.name)
     return max(1.0, float(told(head(container)) / container.size)) if told else 1.0
 
@@ -146,16 +164,32 @@ def core_audio(head: bytes) -> int:
     return 0
 
 
-_TOLD = {"wav": riff, "avi": riff, "w64": wave64, "caf": core_audio}
+def flash(head: bytes) -> int:
+    """Bytes that an FLV file should have, 0 if that is not told."""
+    number = head.partition(_FLASH_SIZE)[2][:8]
+    size = struct.unpack(">d", number)[0] if len(number) == 8 else 0.0
+    return int(size) if 0 < size < _LARGEST else 0
+
+
+def windows_media_size(head: bytes) -> int:
+    """Bytes that an ASF file should have, 0 if that is not told."""
+    size, _, _, flags = file_properties(head)
+    return 0 if flags & 1 else size
+
+
+_TOLD = {"wav": riff, "avi": riff, "w64": wave64, "caf": core_audio, "flv": flash, "asf": windows_media_size}
 
 
 def windows_media(container: Any) -> float | None:
-    """Seconds by the File Properties Object (ASF Specification, section 3.2), which libav doubts where a file breaks off."""
-    properties = head(container).partition(_FILE_PROPERTIES)[2]
-    if len(properties) < _PROPERTIES.size:
-        return None
-    play, preroll, flags = _PROPERTIES.unpack_from(properties)
+    """Seconds, which libav doubts where a file breaks off."""
+    _, play, preroll, flags = file_properties(head(container))
     return None if flags & 1 else max(0.0, play / 1e7 - preroll / 1e3)
+
+
+def file_properties(head: bytes) -> tuple[int, ...]:
+    """Those of the File Properties Object (ASF Specification, section 3.2); of a broadcast if there is none."""
+    properties = head.partition(_FILE_PROPERTIES)[2]
+    return _PROPERTIES.unpack_from(properties) if len(properties) >= _PROPERTIES.size else (0, 0, 0, 1)
 
 
 def head(container: Any) -> bytes:
@@ -190,13 +224,33 @@ def perhaps_extended(codec: Any) -> bool:
     return codec.name == "aac" and (codec.profile not in ("LC", None) or codec.sample_rate <= _SHORTEST_RATE)
 
 
-def encrypted(container: Any) -> bool:
-    """Whether a codec is one of encryption, or the sound's first packet is encrypted (ISO/IEC 23001-7)."""
+def first_sound(container: Any) -> tuple[Any, float]:
+    """The first packet of sound, None if there is none soon, and the earliest time, in seconds, of what is before it."""
+    earliest = inf
+    for packet in islice(container.demux(), _LOOKED_AT):
+        if packet.stream.type == "audio":
+            return packet, earliest
+        if packet.pts is not None:
+            earliest = min(earliest, float(packet.pts * packet.time_base))
+    return None, earliest
+
+
+def encrypted(container: Any, first: Any) -> bool:
+    """Whether a codec is one of encryption, or the `first` packet of sound is encrypted (ISO/IEC 23001-7)."""
     if any(stream.codec_context and stream.codec_context.codec_tag in _PROTECTED for stream in container.streams.audio):
         return True
-    packets = islice(container.demux(), _LOOKED_AT)
-    first = next((packet for packet in packets if packet.stream.type == "audio"), None)
     return first is not None and first.has_sidedata("encryption_info")
+
+
+def constant(stream: Any) -> bool:
+    """Packets that differ by no more than the byte by which frames are padded (ISO/IEC 11172-3, 2.4.2.3); the last one may be cut."""
+    sizes = [packet.size for packet in islice(stream.container.demux(stream), _LOOKED_AT)][:-2]
+    return bool(sizes) and max(sizes) - min(sizes) <= 1
+
+
+def besides(stream: Any) -> bool:
+    """Neither sound nor a picture of it, nor data such as the titles of chapters."""
+    return stream.type not in ("audio", "data") and not stream.disposition & Disposition.attached_pic
 
 
 def picture(container: Any) -> int | None:

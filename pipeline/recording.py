@@ -32,6 +32,8 @@ class Track(BaseModel):
     """Hz."""
     bit_rate: int | None = None
     """Bits a second, where the file says so, or holds little else."""
+    constant: bool = False
+    """An MP3 whose bit rate does not change."""
     container: str | None = None
     """libav's name of the demuxer, where the track is the original, and that is this sound and at most a cover."""
     bits: int | None = None

@@ -65,6 +65,7 @@ def track_of(path: Path, **known: Any) -> Track:
             "channels": stream.codec_context.channels,
             "sample_rate": stream.codec_context.sample_rate,
             "bit_rate": stream.codec_context.bit_rate,
+            "constant": True,
             "bits": stream.codec_context.format.bits,
             "container": container.format.name if len(container.streams) == 1 else None,
         }

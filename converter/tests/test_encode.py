@@ -256,6 +256,7 @@ def test_sound_that_takes_far_more_than_is_aimed_at_is_let_grow(
         ("a.opus", ("-b:a", "48k"), "opus"),
         ("a.ogg", ("-q:a", 1), "ogg"),
         ("a.mp3", ("-b:a", "128k"), "mp3"),
+        ("a.m4a", ("-b:a", "128k"), "m4a"),
         ("a.flac", ("-sample_fmt", "s32"), "flac"),
         ("a.wav", ("-c:a", "pcm_s24le"), "wav"),
     ],
@@ -265,6 +266,30 @@ def test_an_upload_that_is_such_a_file_comes_back_as_it_was(
 ) -> None:
     source = make(name, "-i", TALK, "-vn", *made_by)
     assert packets(studio.uploaded(source, audio=form)) == packets(source)
+
+
+def test_covers_and_chapters_do_not_keep_a_recording_from_being_copied(studio: Studio, make: Make) -> None:
+    picture, chapters = (
+        make("cover.jpg", "-f", "lavfi", "-i", "color=s=64x64", "-frames:v", 1),
+        studio.root / "chapters.txt",
+    )
+    chapters.write_text(";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1\nSTART=0\nEND=5\ntitle=One\n")
+    sound = make("sound.mp3", "-i", TALK, "-vn", "-b:a", "128k")
+    pictures = ("-i", picture, "-i", picture, "-map", 0, "-map", 1, "-map", 2, "-disposition:v", "attached_pic")
+    covered = make("covered.mp3", "-i", sound, *pictures, "-c", "copy")
+    book = make("book.m4b", "-i", TALK, "-i", chapters, "-map", "0:a", "-map_chapters", 1, "-b:a", "128k")
+    for source, form in ((covered, "mp3"), (book, "m4a")):
+        assert packets(studio.uploaded(source, audio=form)) == packets(source)
+
+
+@pytest.mark.parametrize("varying", [("-abr", 1, "-b:a", "128k"), ("-q:a", 4)], ids=["ABR", "VBR"])
+def test_an_upload_whose_bit_rate_varies_is_encoded_where_a_constant_one_is_asked_for(
+    studio: Studio, make: Make, varying: tuple[str | int, ...]
+) -> None:
+    source = make("a.mp3", "-i", TALK, "-vn", *varying)
+    kbit = round(8 * source.stat().st_size / 11 / 1000)
+    made = packets(studio.uploaded(source, audio="mp3", mode="cbr", bitrate=kbit))
+    assert max(map(len, made)) - min(map(len, made)) <= 1
 
 
 def test_an_upload_of_opus_is_copied_if_its_bit_rate_is_like_the_one_asked_for(studio: Studio, make: Make) -> None:

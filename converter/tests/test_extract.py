@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 
 from converter.encode import encode
 from converter.extract import extract
 from converter.keeping import check_room
 from converter.plan import Planner
-from converter.tests.studio import Bench
+from converter.tests.studio import Bench, heard
 from pipeline.blobs import store
 from pipeline.errors import Interrupted, Reject, Retry
 from pipeline.ffmpeg import binary
@@ -30,6 +31,16 @@ TONE = ("-f", "lavfi", "-i", "sine=d=2")
 CARD = ("-f", "lavfi", "-i", "testsrc=size=160x120:rate=10")
 COPY = ("-c", "copy")
 JPEG = ("-f", "lavfi", "-i", "testsrc=size=64x64:d=0.04", "-frames:v", "1")
+PICTURED = {
+    "a.mp4": ("-c:v", "libx264", "-c:a", "aac", "-movflags", "faststart"),
+    "a.mkv": ("-c:v", "libx264", "-c:a", "libvorbis"),
+    "a.webm": ("-c:v", "libvpx", "-c:a", "libopus"),
+    "a.avi": ("-c:v", "mpeg4", "-c:a", "libmp3lame"),
+    "a.flv": ("-c:v", "flv", "-c:a", "libmp3lame", "-ar", "44100"),
+    "a.wmv": ("-c:v", "wmv2", "-c:a", "wmav2"),
+    "a.mxf": ("-c:v", "mpeg2video", "-r", "25", "-c:a", "pcm_s16le", "-ar", "48000"),
+}
+"""Videos whose header says how long they are, or how large, and how they are made."""
 PLANNER = Planner(bitrate_kbit=128, part_minutes=5, most_parts=16)
 
 Make = Callable[..., Path]
@@ -291,13 +302,19 @@ def test_sound_that_starts_late_and_has_gaps_keeps_its_times(bench: Uploads, mak
     assert samples(bench.encode(result)) / SECOND == pytest.approx(11.0, abs=0.1)
 
 
-@pytest.mark.parametrize("name", ["late.mkv", "late.mka", "late.ts", "late.mp4", "late.m4a"])
-def test_sound_that_starts_late_is_whole(bench: Uploads, make: Make, name: str) -> None:
-    alone = ("-vn",) if name in ("late.mka", "late.m4a") else ()
-    result = bench.extract(make(name, "-i", TALK, *COPY, *alone, "-bsf:a", r"noise=drop=lt(n\,100)"))
+@pytest.mark.parametrize("name", ["late.mkv", "late.mka", "late.ts", "late.mpg", "late.mp4", "late.m4a", "late.flv"])
+def test_sound_that_starts_late_is_whole_and_keeps_its_place_beside_pictures(
+    bench: Uploads, make: Make, name: str
+) -> None:
+    alone = name in ("late.mka", "late.m4a")
+    kept = ("-c:v", "mpeg1video", "-r", "25", "-c:a", "mp2") if name == "late.mpg" else COPY
+    drop = ("-bsf:a", r"noise=drop=lt(n\,100)")
+    result = bench.extract(make(name, "-i", TALK, *kept, *(("-vn",) if alone else ()), *drop))
     seconds = facts(result).seconds
-    assert seconds == pytest.approx(11.0 if name == "late.mp4" else 8.7, abs=0.1)
-    assert samples(bench.encode(result)) / SECOND == pytest.approx(seconds, abs=0.1)
+    assert seconds == pytest.approx(8.7 if alone else 11.0, abs=0.1)
+    sound = heard(bench.encode(result))
+    assert len(sound) / SECOND == pytest.approx(seconds, abs=0.1)
+    assert bool(np.any(np.abs(sound[: 2 * SECOND]) > 0.01)) == alone
 
 
 def test_a_broadcast_whose_clock_began_long_ago_begins_at_once(bench: Uploads, make: Make) -> None:
@@ -308,9 +325,18 @@ def test_a_broadcast_whose_clock_began_long_ago_begins_at_once(bench: Uploads, m
 
 
 def test_sound_that_is_shorter_than_its_pictures_is_whole(bench: Uploads, make: Make) -> None:
-    for name in ("short.mp4", "short.mkv"):
-        short = make(name, *CARD, *TONE, "-t", "6", "-c:v", "libx264", "-c:a", "aac")
-        assert facts(bench.extract(short)).seconds == pytest.approx(2.0, abs=0.1)
+    for name, how in PICTURED.items():
+        short = make(name, *CARD, *TONE, "-t", "6", *how)
+        assert facts(bench.extract(short)).seconds == pytest.approx(2.0, abs=0.1), name
+
+
+def test_a_video_that_breaks_off_is_refused_or_taken_as_a_part(bench: Uploads, make: Make) -> None:
+    for name, how in PICTURED.items():
+        cut = half(make(name, *CARD, "-i", TALK, "-map", "0:v", "-map", "1:a", "-t", "6", *how))
+        assert "breaks off" in reason(bench, cut), name
+        known = facts(bench.extract(cut, partial=True))
+        assert known.partial
+        assert 2 < known.seconds < 4, name
 
 
 def test_errors_in_places_do_not_fail_a_recording(bench: Uploads, make: Make) -> None:

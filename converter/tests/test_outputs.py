@@ -18,7 +18,7 @@ def track(**known: Any) -> Track:
     )
 
 
-MP3_FILE = {"container": "mp3", "codec": "mp3float", "bit_rate": 128000}
+MP3_FILE = {"container": "mp3", "codec": "mp3float", "bit_rate": 128000, "constant": True}
 M4A_FILE = {"container": FORMS["m4a"].container, "codec": "aac", "bit_rate": 127000}
 WAV_FILE = {"container": "wav", "codec": "pcm_s24le", "bits": 32}
 FLAC_FILE = {"container": "flac", "codec": "flac", "bits": 16}
@@ -128,9 +128,16 @@ def test_where_the_bit_rate_follows_the_sound_any_will_do_unless_one_is_asked_fo
     assert copied("ogg", profile(), track(**VORBIS_FILE | {"bit_rate": bit_rate}))
 
 
-def test_opus_is_copied_if_its_bit_rate_is_like_the_one_asked_for() -> None:
+def test_what_aims_at_a_bit_rate_is_copied_if_it_is_like_the_one_asked_for() -> None:
     for bit_rate in (97000, 159000):
         assert copied("opus", profile(sized=True), track(**OPUS_FILE | {"bit_rate": bit_rate}))
+        assert copied("m4a", profile(sized=True), track(**M4A_FILE | {"bit_rate": bit_rate}))
+
+
+def test_an_mp3_whose_bit_rate_varies_is_copied_where_an_average_one_is_wanted() -> None:
+    varying = track(**MP3_FILE | {"constant": False})
+    assert copied("mp3", profile(mode="abr"), varying)
+    assert not copied("mp3", profile(mode="cbr"), varying)
 
 
 @pytest.mark.parametrize(
@@ -151,6 +158,7 @@ def test_opus_is_copied_if_its_bit_rate_is_like_the_one_asked_for() -> None:
         ("m4a", {}, MP3_FILE),
         ("m4a", {}, M4A_FILE | {"channels": 6}),
         ("m4a", {}, M4A_FILE | {"codec": "alac"}),
+        ("m4a", {}, M4A_FILE | {"bit_rate": 192000}),
         ("ogg", {"sized": True}, VORBIS_FILE),
         ("ogg", {"channels": 1}, VORBIS_FILE),
         ("opus", {"sized": True}, OPUS_FILE | {"bit_rate": 162000}),
