@@ -7,21 +7,31 @@ from functools import cache
 from pathlib import Path
 
 from tests.hostile import boxes, ebml
-from tests.hostile.making import Hostile, made, sine
+from tests.hostile.making import Hostile, card, made, sine
 
 UNREADABLE = "cannot be read as a recording"
 NO_INDEX = "its index (moov) is missing"
 NO_SOUND = "no sound"
+DAMAGED = "it is damaged"
+EMPTY = "sound track of this recording is empty"
+UNDECODABLE = "cannot be decoded"
 MANY, LARGE = 0xFFFFFFFF, 0x7FFFFFFF
 SECONDS = 3
 PROMISING = ("mp4", "mkv", "flac", "wav", "w64", "wma", "avi", "flv", "aiff", "caf")
-SILENT = ("mp3", "ogg", "ts")
-"""Kinds whose beginning says how long they are, and others."""
+MOVING = ("mp4", "mkv", "webm", "avi", "flv", "wmv")
+SILENT = ("mp3", "ts")
+"""Kinds whose beginning says how long they are, as sound alone and with pictures, and others."""
 
 
 @cache
 def sound(kind: str, *arguments: str) -> bytes:
     return made(*sine(SECONDS), *arguments, kind=kind)
+
+
+@cache
+def video(kind: str) -> bytes:
+    first = ("-movflags", "faststart") if kind == "mp4" else ()
+    return made(*sine(SECONDS), *card(SECONDS), "-ar", "44100" if kind == "flv" else "48000", *first, kind=kind)
 
 
 @cache
@@ -58,8 +68,15 @@ def cut() -> Iterator[Hostile]:
         for kind in SILENT:
             whole = sound(kind)
             yield written(
-                f"{tenth} tenths of {kind}", whole[: len(whole) * tenth // 10], "", seconds=SECONDS, either=True
+                f"{tenth} tenths of {kind}", whole[: len(whole) * tenth // 10], "", seconds=SECONDS * tenth / 10
             )
+        pages = sound("ogg")
+        yield written(
+            f"{tenth} tenths of ogg", pages[: len(pages) * tenth // 10], "", seconds=SECONDS, either=True
+        )  # of which each page is whole or none
+    for kind in MOVING:
+        whole = video(kind)
+        yield written(f"half of {kind} with pictures", whole[: len(whole) // 2], "breaks off")
     last = sound("mp4")
     yield written("an index that never came", last[: last.index(b"moov")], NO_INDEX)
     yield written(
@@ -71,29 +88,39 @@ def cut() -> Iterator[Hostile]:
 def lying_tables() -> Iterator[Hostile]:
     movie = index_first()
     lies = {
-        "more sizes than bytes": boxes.replaced(movie, b"stsz", 0, MANY),
-        "samples of two gigabytes": boxes.replaced(movie, b"stsz", LARGE, 44),
-        "a billion samples of one size": boxes.replaced(movie, b"stsz", 1, 10**9),
-        "more chunks than bytes": boxes.replaced(movie, b"stco", MANY),
-        "chunks behind the end": boxes.replaced(movie, b"stco", 2, LARGE, MANY),
-        "chunks that are the header": boxes.replaced(movie, b"stco", 1, 0),
-        "no chunks": boxes.replaced(movie, b"stco", 0),
-        "chunks of four billion samples": boxes.replaced(movie, b"stsc", 1, 1, MANY, 1),
-        "descending chunks": boxes.replaced(movie, b"stsc", 2, MANY, 1, 1, 1, 1, 1),
-        "four billion samples in no time": boxes.replaced(movie, b"stts", 1, MANY, 0),
-        "samples of half a day": boxes.replaced(movie, b"stts", 1, 44, LARGE),
-        "no time scale": boxes.patched(movie, b"mdhd", 12, struct.pack(">I", 0)),
-        "a time scale beyond all": boxes.patched(movie, b"mdhd", 12, struct.pack(">I", MANY)),
-        "a track that lasts for ages": boxes.patched(movie, b"mdhd", 16, struct.pack(">I", MANY)),
-        "more edits than bytes": boxes.replaced(movie, b"elst", MANY),
-        "an edit before all time": boxes.replaced(movie, b"elst", 1, 1000, 0x80000000, 0x10000),
-        "no description": boxes.replaced(movie, b"stsd", 0),
-        "four billion descriptions": boxes.replaced(movie, b"stsd", MANY),
-        "boxes longer than the file": movie.replace(b"moov", b"moov", 1)[:4]
-        + movie[4:].replace(struct.pack(">I", 0), b"\x7f\xff\xff\xff", 3),
+        DAMAGED: {
+            "more sizes than bytes": boxes.replaced(movie, b"stsz", 0, MANY),
+            "descending chunks": boxes.replaced(movie, b"stsc", 2, MANY, 1, 1, 1, 1, 1),
+            "no description": boxes.replaced(movie, b"stsd", 0),
+            "four billion descriptions": boxes.replaced(movie, b"stsd", MANY),
+        },
+        EMPTY: {
+            "samples of two gigabytes": boxes.replaced(movie, b"stsz", LARGE, 44),
+            "a billion samples of one size": boxes.replaced(movie, b"stsz", 1, 10**9),
+            "more chunks than bytes": boxes.replaced(movie, b"stco", MANY),
+            "chunks behind the end": boxes.replaced(movie, b"stco", 2, LARGE, MANY),
+            "no chunks": boxes.replaced(movie, b"stco", 0),
+            "chunks of four billion samples": boxes.replaced(movie, b"stsc", 1, 1, MANY, 1),
+            "four billion samples in no time": boxes.replaced(movie, b"stts", 1, MANY, 0),
+        },
+        UNDECODABLE: {
+            "chunks that are the header": boxes.replaced(movie, b"stco", 1, 0),
+            "samples of half a day": boxes.replaced(movie, b"stts", 1, 44, LARGE),
+            "more edits than bytes": boxes.replaced(movie, b"elst", MANY),
+            "an edit before all time": boxes.replaced(movie, b"elst", 1, 1000, 0x80000000, 0x10000),
+        },
+        "breaks off": {
+            "no time scale": boxes.patched(movie, b"mdhd", 12, struct.pack(">I", 0)),
+            "a time scale beyond all": boxes.patched(movie, b"mdhd", 12, struct.pack(">I", MANY)),
+        },
     }
-    for name, lie in lies.items():
-        yield written(name, lie, "", seconds=SECONDS, either=True)
+    for reason, files in lies.items():
+        for name, lie in files.items():
+            yield written(name, lie, reason)
+    ages = boxes.patched(movie, b"mdhd", 16, struct.pack(">I", MANY))
+    yield written("a track that lasts for ages", ages, "", seconds=SECONDS)
+    long = movie[:4] + movie[4:].replace(struct.pack(">I", 0), b"\x7f\xff\xff\xff", 3)
+    yield written("boxes longer than the file", long, "", seconds=SECONDS)
     yield written("more samples than were recorded", _flac_that_promises(2**36 - 1), "breaks off")
 
 
@@ -110,9 +137,13 @@ def deep() -> Iterator[Hostile]:
     for kind in (b"moov", b"udta", b"trak", b"meta"):
         yield written(f"{depth} times {kind.decode()}", movie[:32] + boxes.nested(kind, depth))
     inner = boxes.changed(movie, b"mvhd", lambda old: boxes.box(b"mvhd", old) + boxes.nested(b"udta", depth))
-    yield written("deep user data", inner, "", seconds=SECONDS, either=True)
-    for name, id in (("segments", ebml.SEGMENT), ("tags", ebml.SIMPLE_TAG), ("clusters", ebml.CLUSTER)):
-        yield written(f"{depth} {name} in each other", ebml.matroska(ebml.nested(id, depth)), "")
+    yield written("deep user data", inner, DAMAGED)
+    for name, id, reason in (
+        ("segments", ebml.SEGMENT, DAMAGED),
+        ("tags", ebml.SIMPLE_TAG, DAMAGED),
+        ("clusters", ebml.CLUSTER, NO_SOUND),
+    ):
+        yield written(f"{depth} {name} in each other", ebml.matroska(ebml.nested(id, depth)), reason)
     yield from _cyclic()
 
 
@@ -125,13 +156,11 @@ def _cyclic() -> Iterator[Hostile]:
             f"{count} seek heads that go in a circle", ebml.matroska(*heads[:count], track, sound), "", seconds=0.1
         )
     many = ebml.seek_head(*range(0, 50_000, 7))
-    yield written("seek heads everywhere", ebml.matroska(many, track, sound), "", seconds=0.1, either=True)
+    yield written("seek heads everywhere", ebml.matroska(many, track, sound), "", seconds=0.1)
     yield written(
         "tags that never end",
         ebml.matroska(
             track, sound, ebml.element(ebml.TAGS, ebml.nested(ebml.TAG, 1) + ebml.nested(ebml.SIMPLE_TAG, 5000))
         ),
-        "",
-        seconds=0.1,
-        either=True,
+        "breaks off",
     )

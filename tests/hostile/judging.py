@@ -15,7 +15,7 @@ from tests.hostile.workplace import Workplace
 SECONDS = 60
 """That any job of the corpus may compute."""
 
-MEMORY = 150 * 2**20
+MEMORY = 120 * 2**20
 """Bytes that a converter may ever have, with all that it imports."""
 
 CHILD_MEMORY = 2**30
