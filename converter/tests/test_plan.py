@@ -73,7 +73,7 @@ def test_what_was_measured_is_told_to_all_and_says_how_long_the_result_is() -> N
         {"preset": "archive"},
         {"most": 1},
         {"partial": True},
-        {"codec": "mp3float", "container": "mp3", "bit_rate": 128000},
+        {"codec": "mp3float", "container": "mp3", "bit_rate": 128000, "constant": True},
     ],
     ids=["speed", "silence", "denoise", "opus", "flac", "one part at most", "may break off", "an MP3 already"],
 )
