@@ -12,7 +12,7 @@ from pipeline.work import NextTask
 
 def planned(seconds: float, *, rate: int = 44100, minutes: float = 5, most: int = 16, **asked: Any) -> list[NextTask]:
     known: dict[str, Any] = {
-        name: asked.pop(name) for name in ("exact", "container", "bit_rate", "codec") if name in asked
+        name: asked.pop(name) for name in ("exact", "container", "bit_rate", "codec", "constant") if name in asked
     }
     measured = asked.pop("measured", {})
     facts: dict[str, Any] = {"stream": 0, "seconds": seconds, "codec": "aac", "channels": 2, "sample_rate": rate}
