@@ -9,7 +9,7 @@ import ffmpeg
 from converter import filters
 from converter.cover import Picture
 from converter.failures import REASONS, breaks_off, check_length, explained
-from converter.keeping import check_room, keep
+from converter.keeping import keep
 from converter.plan import Planner
 from converter.tracks import alone, check_chain, choose, stays
 from pipeline.blobs import BlobStore
@@ -17,6 +17,7 @@ from pipeline.errors import Reject, Retry
 from pipeline.ffmpeg import FFmpegFailed, run, source
 from pipeline.probe import Probe, Sound, Unreadable, probe
 from pipeline.recording import Track
+from pipeline.room import check_room
 from pipeline.work import Artifact, NextTask, Progress, Result, Task
 
 _ANONYMOUS: Final[dict[str, Any]] = {"map_metadata": -1, "map_chapters": -1}

@@ -5,10 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.blobs import BlobStore, store
-from pipeline.room import check_room
 from pipeline.work import Artifact, ArtifactKind, Task
-
-__all__ = ["check_room", "keep"]
 
 
 def keep(

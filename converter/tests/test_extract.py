@@ -1,7 +1,6 @@
 """`extract` on real recordings: what it refuses, what it finds, and that what is made of its track is whole."""
 
 import json
-import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -14,11 +13,10 @@ import pytest
 
 from converter.encode import encode
 from converter.extract import extract
-from converter.keeping import check_room
 from converter.plan import Planner
 from converter.tests.studio import Bench, heard
 from pipeline.blobs import store
-from pipeline.errors import Interrupted, Reject, Retry
+from pipeline.errors import Interrupted, Reject
 from pipeline.ffmpeg import binary
 from pipeline.recording import Track
 from pipeline.work import Artifact, ArtifactKind, Progress, Result
@@ -468,13 +466,6 @@ def test_an_interruption_goes_on_and_keeps_nothing(bench: Uploads) -> None:
     with pytest.raises(Interrupted):
         bench.extract(TALK, interrupt)
     assert [blob.id for blob in bench.blobs.list()] == ["original-0"]
-
-
-def test_work_does_not_begin_where_there_is_no_room_for_it(tmp_path: Path) -> None:
-    free = shutil.disk_usage(tmp_path).free
-    check_room(tmp_path, free // 2)
-    with pytest.raises(Retry, match="has room for"):
-        check_room(tmp_path, free + 2**40)
 
 
 def test_thousands_of_chapters_and_long_words_leave_bounded_facts(bench: Uploads, tmp_path: Path, make: Make) -> None:
