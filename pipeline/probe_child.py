@@ -225,12 +225,12 @@ def perhaps_extended(codec: Any) -> bool:
 
 
 def first_sound(container: Any) -> tuple[Any, float]:
-    """The first packet of sound, None if there is none soon, and the earliest time, in seconds, of what is before it."""
+    """The first packet of sound, None if there is none soon, and the earliest time, in seconds, of the pictures before it."""
     earliest = inf
     for packet in islice(container.demux(), _LOOKED_AT):
         if packet.stream.type == "audio":
             return packet, earliest
-        if packet.pts is not None:
+        if packet.stream.type == "video" and packet.pts is not None:
             earliest = min(earliest, float(packet.pts * packet.time_base))
     return None, earliest
 
