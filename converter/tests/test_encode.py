@@ -269,10 +269,8 @@ def test_an_upload_that_is_such_a_file_comes_back_as_it_was(
 
 
 def test_covers_and_chapters_do_not_keep_a_recording_from_being_copied(studio: Studio, make: Make) -> None:
-    picture, chapters = (
-        make("cover.jpg", "-f", "lavfi", "-i", "color=s=64x64", "-frames:v", 1),
-        studio.root / "chapters.txt",
-    )
+    picture = make("cover.jpg", "-f", "lavfi", "-i", "color=s=64x64", "-frames:v", 1)
+    chapters = studio.root / "chapters.txt"
     chapters.write_text(";FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1\nSTART=0\nEND=5\ntitle=One\n")
     sound = make("sound.mp3", "-i", TALK, "-vn", "-b:a", "128k")
     pictures = ("-i", picture, "-i", picture, "-map", 0, "-map", 1, "-map", 2, "-disposition:v", "attached_pic")

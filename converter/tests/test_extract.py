@@ -14,15 +14,13 @@ import pytest
 from converter.encode import encode
 from converter.extract import extract
 from converter.plan import Planner
-from converter.tests.studio import Bench, heard
+from converter.tests.studio import TALK, Bench, heard, quiet
 from pipeline.blobs import store
 from pipeline.errors import Interrupted, Reject
 from pipeline.ffmpeg import binary
 from pipeline.recording import Track
 from pipeline.work import Artifact, ArtifactKind, Progress, Result
 
-MEDIA = Path(__file__).parents[2] / "tests" / "media"
-TALK = MEDIA / "talk.mp4"
 SECOND = 44100
 SILENCE = ("-f", "lavfi", "-i", "anullsrc")
 TONE = ("-f", "lavfi", "-i", "sine=d=2")
@@ -42,10 +40,6 @@ PICTURED = {
 PLANNER = Planner(bitrate_kbit=128, part_minutes=5, most_parts=16)
 
 Make = Callable[..., Path]
-
-
-def quiet(percent: float, speed: float | None = None, /) -> None:
-    pass
 
 
 class Uploads(Bench):

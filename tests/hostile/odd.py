@@ -90,7 +90,8 @@ def protected() -> Iterator[Hostile]:
     whole = sound("mp4")
     secret = made(*sine(), "-encryption_scheme", "cenc-aes-ctr", *KEY, kind="mp4")
     yield written("common encryption", secret, "copy-protected")
-    yield written("encryption that hides nothing", secret.replace(b"senc", b"free").replace(b"saiz", b"free"))
+    bare = secret.replace(b"senc", b"free").replace(b"saiz", b"free")
+    yield written("encryption that hides nothing", bare, DAMAGED)
     for kind in (b"drms", b"enca"):
         yield written(f"a sound called {kind.decode()}", whole.replace(b"mp4a", kind, 1), "copy-protected")
     yield written("a sound of unknown name", whole.replace(b"mp4a", b"xxxx", 1), "", seconds=3)
