@@ -150,18 +150,15 @@ class _Extraction:
     def _run(self, target: str, progress: Progress, **how: Any) -> float:
         size = self.original.bytes
         return run(
-            ffmpeg.output(self._source[str(self.chosen.index)], target, **how, **_ANONYMOUS),
+            ffmpeg.output(
+                source("original", shift=self.chosen.early)[str(self.chosen.index)], target, **how, **_ANONYMOUS
+            ),
             folder=self.folder,
             duration=self._promise or self.found.duration,
             deadline=60 + size / _SLOWEST_READING,
             progress=progress,
             output_limit=size + _ROOM,
         )
-
-    @property
-    def _source(self) -> Any:
-        """The original, whose second 0 is where the recording begins."""
-        return source("original", **({"itsoffset": self.chosen.early} if self.chosen.early else {}))
 
     @property
     def _promise(self) -> float | None:
@@ -180,8 +177,9 @@ class _Extraction:
             raise Reject("The sound track of this recording is empty.")
         if seconds > 3600 * _LONGEST:
             raise Reject(f"This recording is longer than {_LONGEST} hours; that is more than can be taken.")
+        whole = self._whole(seconds)
         if not self.task.options.partial:
-            check_length(seconds, self._whole(seconds))
+            check_length(seconds, whole)
         chosen, found = self.chosen, self.found
         of_the_sound = chosen.model_dump(include={"codec", "channels", "sample_rate", "bits", "exact", "constant"})
         return Track.model_validate(
@@ -189,7 +187,7 @@ class _Extraction:
                 **of_the_sound,
                 "seconds": seconds,
                 "bit_rate": self._bit_rate(seconds),
-                "partial": breaks_off(seconds, self._whole(seconds)),
+                "partial": breaks_off(seconds, whole),
                 "tags": found.tags,
                 "chapters": [chapter for chapter in found.chapters if 0 <= chapter.start < seconds],
                 **known,

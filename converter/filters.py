@@ -16,7 +16,7 @@ from pipeline.errors import Reject
 from pipeline.recording import Level, Track
 from pipeline.work import Task
 
-MARGIN: Final = 10
+_MARGIN: Final = 10
 """Seconds before what is wanted, from which a track is decoded: for its decoder, and for filters to settle."""
 
 _PAUSE: Final = "-50dB"
@@ -81,10 +81,19 @@ def length(profile: Profile, track: Track, measured: Measured | None = None) -> 
     return None if profile.silence is not None else profile.seconds(track.seconds)
 
 
+def seekable(track: Track) -> bool:
+    """Any of its samples is found by seeking."""
+    return track.exact and not track.begins
+
+
+def seek(second: int) -> dict[str, int]:
+    """The option with which a track is decoded for what is wanted from `second` on: no time is rounded to another sample."""
+    return {"ss": second - _MARGIN} if second > _MARGIN else {}
+
+
 def sought(profile: Profile, track: Track) -> dict[str, int]:
-    """What `start` leaves out and nobody has to decode, in whole seconds, so that no time is rounded to another sample."""
-    skipped = int(profile.start) - MARGIN
-    return {"ss": skipped} if skipped > 0 and track.exact and not track.begins else {}
+    """What `start` leaves out and nobody has to decode."""
+    return seek(int(profile.start)) if seekable(track) else {}
 
 
 def check(seconds: float, expected: float | None, *, partial: bool) -> None:

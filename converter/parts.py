@@ -68,12 +68,7 @@ class PartFacts(BaseModel):
 def seekable(profile: Profile, track: Track) -> bool:
     """Sample n of the MP3 is sample n of the track, and found by seeking."""
     untrimmed = not profile.start and profile.end is None and not profile.fade_in and not profile.fade_out
-    return (
-        track.exact
-        and not track.begins
-        and untrimmed
-        and outputs.sample_rate("mp3", profile, track) == track.sample_rate
-    )
+    return filters.seekable(track) and untrimmed and outputs.sample_rate("mp3", profile, track) == track.sample_rate
 
 
 def encode_part(
@@ -140,5 +135,4 @@ def _sought(part: Part, profile: Profile, track: Track) -> dict[str, int]:
     A track that cannot be cut anywhere is decoded from its beginning: that is exact whatever it holds.
     """
     rate = outputs.sample_rate("mp3", profile, track)
-    skipped = part.begin * frame_samples(rate) // rate - filters.MARGIN
-    return {"ss": skipped} if skipped > 0 and seekable(profile, track) else {}
+    return filters.seek(part.begin * frame_samples(rate) // rate) if seekable(profile, track) else {}

@@ -90,7 +90,7 @@ class Decoder:
     def _steady(self, deadline: float, progress: Progress) -> None:
         """Keeps every time, so that a late start and gaps can still be filled: here each change would fill from second 0."""
         layout = "mono" if self.channels == 1 else "stereo"
-        stream = source(self.name, seek_timestamp=1, **({"itsoffset": -self.begins} if self.begins else {}))
+        stream = source(self.name, shift=-self.begins, seek_timestamp=1)
         mixed = stream["a:0" if self.stream is None else str(self.stream)].filter(
             "aresample", self.sample_rate, **{"async": 1, "out_chlayout": layout, "rematrix_maxval": 1}
         )

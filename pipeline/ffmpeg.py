@@ -88,9 +88,10 @@ def binary() -> str:
     return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
-def source(name: str, **options: Any) -> Any:
-    """An ffmpeg-python input, guarded: the file `name` of the folder that `run` is given."""
-    return ffmpeg.input(f"file:{name}", **GUARDS, **options)
+def source(name: str, *, shift: float = 0.0, **options: Any) -> Any:
+    """An ffmpeg-python input, guarded: the file `name` of the folder that `run` is given, its clock put forward by `shift` seconds."""
+    shifted = {"itsoffset": shift} if shift else {}
+    return ffmpeg.input(f"file:{name}", **GUARDS, **options, **shifted)
 
 
 def sound(name: str, stream: int | None = None, begins: float = 0.0, **options: Any) -> Any:
@@ -100,11 +101,8 @@ def sound(name: str, stream: int | None = None, begins: float = 0.0, **options: 
     Silence fills a late start and gaps, so that what is made of it keeps the clock of the recording.
     Where channels or sample rate change midway, it fails: see `pipeline.decoding`.
     """
-    if begins:
-        options = {**options, "itsoffset": -begins}
-    return source(name, seek_timestamp=1, reinit_filter=0, **options)["a:0" if stream is None else str(stream)].filter(
-        "aresample", **{"async": 1, "first_pts": 0}
-    )
+    clocked = source(name, shift=-begins, seek_timestamp=1, reinit_filter=0, **options)
+    return clocked["a:0" if stream is None else str(stream)].filter("aresample", **{"async": 1, "first_pts": 0})
 
 
 def run(

@@ -103,6 +103,7 @@ def start(container: Any) -> float:
 
 
 def late_by(stream: Any, begins: float) -> float:
+    """Seconds of the recording, which begins where its clock shows `begins`, before the first sound."""
     return max(0.0, float(stream.start_time * stream.time_base) - begins) if stream.start_time else 0.0
 
 

@@ -35,7 +35,7 @@ class Track(BaseModel):
     constant: bool = False
     """An MP3 whose bit rate does not change."""
     container: str | None = None
-    """libav's name of the demuxer, where the track is the original, and that is this sound and at most a cover."""
+    """libav's name of the demuxer, where the track is the original, and that is this sound and at most covers and chapters."""
     bits: int | None = None
     """Of a sample as the decoder gives it, where that is known: 16, or 32 also for 24."""
     exact: bool = False

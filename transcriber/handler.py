@@ -65,7 +65,7 @@ def _shrink(folder: Path, track: Track, progress: Progress) -> float:
             duration=track.seconds,
             deadline=60 + track.seconds,
             progress=lambda percent, _=None: progress(percent * SHRUNK / 100),
-            output_limit=4 * _likely_bytes(track),
+            output_limit=2**20 + int(4 * _BYTES_PER_SECOND * track.seconds),
             room=_likely_bytes(track),
         )
     except FFmpegFailed as failure:
