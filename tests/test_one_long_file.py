@@ -141,6 +141,17 @@ def blobs(catalog: Engine, job: str) -> set[str]:
         return set(connection.scalars(select(ArtifactRow.blob).where(ArtifactRow.job_id == job)))
 
 
+def settled(installation: Installation, catalog: Engine) -> set[str]:
+    """All blobs, once those that nobody needs any more are gone."""
+
+    def needed() -> set[str]:
+        with catalog.connect() as connection:
+            return set(connection.scalars(select(ArtifactRow.blob)))
+
+    eventually(lambda: installation.stored() == needed())
+    return installation.stored()
+
+
 def decoded(path: Path) -> int:
     """Samples of a recording, by ffmpeg."""
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(path), "-vn", "-ac", "1", "-f", "u8", "-"]
@@ -217,7 +228,7 @@ def test_a_file_called_off_in_mid_work_leaves_nothing(
     installation: Installation, catalog: Engine, client: Client, recording: Path, scratch: Path
 ) -> None:
     crew(installation, 2)
-    before, left = installation.stored(), {*scratch.iterdir()}
+    before, left = settled(installation, catalog), {*scratch.iterdir()}
     job = client.upload(recording, **MP3_ALONE)["id"]
     eventually(lambda: in_the_middle(catalog, job) and any(part.state == "done" for part in parts(catalog, job)))
     assert client.http.post(f"/v1/jobs/{job}/cancel").json()["state"] == "cancelled"
