@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import structlog
 
 from dev.services import VARIABLES
 
@@ -20,6 +21,15 @@ FIXTURES = {
     "mongo": {"mongo_server", "new_mongo"},
     "mariadb": {"mariadb_server", "new_database"},
 }
+
+# structlog's own default draws all variables of every frame, which takes seconds of work.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,9 @@
 """`up` and `demo`: the embedded suite at a terminal."""
 
+import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from rich.console import Console
 
@@ -22,6 +24,7 @@ def up() -> None:
         _introduce(suite)
         stop.wait()
         print("\nStopping; what is in work goes on at the next start.")
+    _leave(0)
 
 
 def demo(file: Path, keep: bool) -> None:
@@ -31,23 +34,33 @@ def demo(file: Path, keep: bool) -> None:
     with (embedded.data / "demo.log").open("w") as log:
         telemetry.configure("text", "suite", log)
         with running(embedded, Settings.load()) as suite:
-            _demonstrate(suite, file)
-            if keep:
+            status = _demonstrate(suite, file)
+            if keep and not status:
                 stop = stop_on_signals()
                 _introduce(suite)
                 stop.wait()
+    _leave(status)
 
 
-def _demonstrate(suite: Suite, file: Path) -> None:
+def _demonstrate(suite: Suite, file: Path) -> int:
+    """Returns the status to end with."""
     console = Console()
     try:
         Demo(suite, OUT, console).run(file)
     except DemoFailed as error:
         console.print(f"[red]✗[/] {error}")
-        sys.exit(1)
+        return 1
     except KeyboardInterrupt:
         console.print("Stopped; the recording goes on at the next start.")
-        sys.exit(130)
+        return 130
+    return 0
+
+
+def _leave(status: int) -> NoReturn:
+    """Ends the process as it is: a model that is still at work would crash while Python takes itself apart."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _introduce(suite: Suite) -> None:

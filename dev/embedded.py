@@ -3,6 +3,7 @@
 import fcntl
 import secrets
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -129,5 +130,6 @@ def _working(settings: Settings, catalog: Engine, sender: Dispatcher, blobs: Blo
         yield
     finally:
         stop.set()
+        end = time.monotonic() + settings.grace_seconds + 5
         for thread in threads:
-            thread.join(settings.grace_seconds + 5)
+            thread.join(max(0, end - time.monotonic()))

@@ -2,14 +2,16 @@
 
 import math
 from collections.abc import Callable, Iterator
+from concurrent.futures import wait
 from contextlib import contextmanager
 from functools import partial
-from threading import Thread
 from typing import Any
 
 import structlog
 from cheroot import wsgi
 from cheroot.server import HeaderReader, HTTPConnection, HTTPRequest
+
+from pipeline.background import begin
 
 HOST = "127.0.0.1"
 THREADS = 48
@@ -17,6 +19,8 @@ THREADS = 48
 
 IDLE_SECONDS = 30
 """How long a connection may say nothing: a client that vanished must not keep a thread."""
+FINISH_SECONDS, STOP_SECONDS = 5, 10
+"""At the end, requests have so long until their connections are cut, and until nobody waits for them any more."""
 QUEUE = 128
 """Connections that may wait to be accepted; more than these are late by a second, when the client's system tries again."""
 UNREAD_BYTES = 1_000_000
@@ -76,7 +80,7 @@ class _Gateway(wsgi.Gateway_10):
 def served(name: str, app: Any, port: int = 0) -> Iterator[str]:
     """Serves `app` on `port`, or any free one, and gives its address."""
     server = wsgi.Server(
-        (HOST, port), app, numthreads=THREADS, server_name=name, timeout=IDLE_SECONDS, shutdown_timeout=5
+        (HOST, port), app, numthreads=THREADS, server_name=name, timeout=IDLE_SECONDS, shutdown_timeout=FINISH_SECONDS
     )
     server.gateway = _Gateway
     if getattr(getattr(app, "wsgi_app", None), "continues", False):
@@ -84,18 +88,16 @@ def served(name: str, app: Any, port: int = 0) -> Iterator[str]:
     server.request_queue_size = QUEUE
     server.error_log = partial(_log_error, name)
     try:
-        server.prepare()
+        begin(server.prepare, name).result()
     except OSError:
         raise SystemExit(
             f"Port {port} cannot be used; another program may listen there. Choose one: SPOOL_PORT=..."
         ) from None
-    thread = Thread(target=server.serve, name=name, daemon=True)
-    thread.start()
+    begin(server.serve, name)
     try:
         yield f"http://{HOST}:{server.bind_addr[1]}"
     finally:
-        server.stop()
-        thread.join(10)
+        wait([begin(server.stop, name)], STOP_SECONDS)
 
 
 def _log_error(name: str, message: str = "", level: int = 20, traceback: bool = False) -> None:

@@ -12,17 +12,10 @@ from flask import Response
 from werkzeug.datastructures import Headers
 from werkzeug.http import http_date
 
+from pipeline.client_socket import socket_of
 from pipeline.errors import Unavailable
 
-SERVERS = ("gunicorn.socket", "cheroot.socket")
-"""Where servers put the client's socket: gunicorn does so itself, cheroot in the embedded suite."""
-
 log = structlog.get_logger()
-
-
-def socket_of(environ: Mapping[str, Any]) -> Any:
-    """The client's socket, which may be of TLS; None if the server does not say."""
-    return next((environ[name] for name in SERVERS if name in environ), None)
 
 
 def take(environ: Mapping[str, Any]) -> socket.socket | None:

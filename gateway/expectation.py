@@ -9,8 +9,9 @@ from typing import Any
 from werkzeug.wrappers import Response
 from werkzeug.wsgi import get_content_length
 
-from gateway.connections import company, head, send, socket_of, take
+from gateway.connections import company, head, send, take
 from gateway.listeners import Hub
+from pipeline.client_socket import socket_of
 from pipeline.errors import Unavailable
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"

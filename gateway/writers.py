@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 from threading import Event, Lock
 from typing import Any
 
-from gateway.connections import socket_of
+from pipeline.client_socket import socket_of
 from pipeline.errors import Busy
 
 

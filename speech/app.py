@@ -9,7 +9,9 @@ from typing import Any
 from flask import Flask, Response, jsonify, request
 from pydantic import ValidationError
 from werkzeug.datastructures import FileStorage, MultiDict
+from werkzeug.exceptions import ClientDisconnected
 
+from pipeline.client_socket import has_left
 from pipeline.web import instrument
 from speech import errors
 from speech.errors import ApiError
@@ -54,9 +56,15 @@ def create_app(
         with turns.turn(), TemporaryDirectory(prefix="speech-", dir=scratch) as folder:
             audio = Path(folder, "upload")
             upload.save(audio)
-            return _answer(model.transcribe(audio, wishes), wishes)
+            return _answer(model.transcribe(audio, wishes, _stay), wishes)
 
     return app
+
+
+def _stay() -> None:
+    """Gives the turn up once nobody waits for the answer any more."""
+    if has_left(request.environ):
+        raise ClientDisconnected
 
 
 def _described(model: Model) -> dict[str, Any]:

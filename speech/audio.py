@@ -1,5 +1,6 @@
 """Any recording, as the samples that Whisper hears."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ LONGEST = 12 * 3600
 _DEADLINE = 1800
 
 
-def decode(audio: Path) -> Any:
-    """Returns the samples as an array of int16 that stays on the disk, beside `audio`. Raises Unusable."""
+def decode(audio: Path, beat: Callable[[], None]) -> Any:
+    """Returns the samples as an array of int16 that stays on the disk, beside `audio`. Raises Unusable, and what `beat` raises."""
     output = partial(
         ffmpeg.output, filename="file:samples.raw", format="s16le", ac=1, ar=RATE, t=LONGEST + 1, map_metadata=-1
     )
@@ -29,7 +30,7 @@ def decode(audio: Path) -> Any:
             output,
             duration=None,
             deadline=_DEADLINE,
-            progress=lambda *_: None,
+            progress=lambda *_: beat(),
             output_limit=2 * RATE * (LONGEST + 2),
         )
     except FFmpegFailed as failure:

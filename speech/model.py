@@ -1,5 +1,6 @@
 """What a speech model is asked and what it answers; `speech.whisper` is the real one."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -67,5 +68,8 @@ class Model(Protocol):
     def ready(self) -> bool:
         """Tells whether the model's files are there; loads nothing."""
 
-    def transcribe(self, audio: Path, wishes: Wishes) -> Speech:
-        """Called for one request at a time. `audio` lies alone in a folder that the model may write to. Raises Unusable."""
+    def transcribe(self, audio: Path, wishes: Wishes, beat: Callable[[], None]) -> Speech:
+        """Called for one request at a time. `audio` lies alone in a folder that the model may write to.
+
+        It calls `beat` every few seconds, and what that raises goes on. Raises Unusable.
+        """

@@ -1,7 +1,7 @@
 """Whisper through faster-whisper and CTranslate2: on the CPU, in 8-bit integers, from files that are there already."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Lock
@@ -34,8 +34,8 @@ class Whisper:
     def ready(self) -> bool:
         return (self._folder / "model.bin").is_file()
 
-    def transcribe(self, audio: Path, wishes: Wishes) -> Speech:
-        samples = decode(audio)
+    def transcribe(self, audio: Path, wishes: Wishes, beat: Callable[[], None]) -> Speech:
+        samples = decode(audio, beat)
         model = self._loaded()
         if wishes.language and wishes.language not in model.supported_languages:
             raise Unusable(f"The model {self.name} does not know this language.", "language")
@@ -47,7 +47,7 @@ class Whisper:
         }
         if wishes.temperature:  # at 0 faster-whisper raises it by itself where it must, as OpenAI promises
             options["temperature"] = wishes.temperature
-        return _hear(model, samples, options)
+        return _hear(model, samples, options, beat)
 
     def _loaded(self) -> Any:
         with self._loading:
@@ -64,11 +64,13 @@ def _packaged(package: str) -> Path:
     return Path(found.origin).parent / "model" if found and found.origin else Path(package)
 
 
-def _hear(model: Any, samples: Any, options: dict[str, Any]) -> Speech:
+def _hear(model: Any, samples: Any, options: dict[str, Any], beat: Callable[[], None]) -> Speech:
     speech = Speech(language=options["language"] or "en", duration=len(samples) / RATE, segments=[])
     for start, window in _windows(samples):
+        beat()
         heard, about = model.transcribe(window.astype("float32") / 32768, **options)
         for segment in heard:
+            beat()
             _add(speech, segment, start / RATE)
         if speech.segments:
             speech.language = options["language"] = about.language

@@ -5,14 +5,13 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
-from threading import Thread
 from typing import TypeVar
 
 import httpcore
 
+from pipeline.background import begin
 from pipeline.errors import Reject
 from sync.guard import Guard
 
@@ -81,7 +80,7 @@ class GuardedNetwork(httpcore.NetworkBackend):
         local_address: str | None = None,  # noqa: ARG002
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,  # noqa: ARG002
     ) -> "Stream":
-        found = _begin(partial(self.resolver, host, port))
+        found = begin(partial(self.resolver, host, port), "look-up")
         addresses = _wait(partial(found.result, STEP), self.beat, timeout)
         allowed = [address for address in addresses if self.guard.allows(address)]
         if not allowed:
@@ -103,20 +102,6 @@ class GuardedNetwork(httpcore.NetworkBackend):
             except OSError:
                 if not waiting:
                     raise
-
-
-def _begin(call: Callable[[], T]) -> "Future[T]":
-    """Runs `call` in a thread that nobody has to wait for: the system's resolver knows no limit of ours."""
-    outcome: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            outcome.set_result(call())
-        except Exception as error:
-            outcome.set_exception(error)
-
-    Thread(target=run, name="look-up", daemon=True).start()
-    return outcome
 
 
 class Stream(httpcore.NetworkStream):

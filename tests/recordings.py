@@ -68,6 +68,11 @@ def make_seminar(path: Path, minutes: int) -> None:
     _ffmpeg("-i", all_of_it, "-c", "copy", path)
 
 
+def make_speech(path: Path, minutes: int) -> None:
+    """Eleven seconds of speech, over and over."""
+    _ffmpeg("-stream_loop", str(minutes * 60 // 11), "-i", MEDIA / "jfk.flac", path)
+
+
 def make_clip(path: Path) -> None:
     """Three seconds of speech, a quarter of the work."""
     _ffmpeg("-i", MEDIA / "talk.mp4", "-t", "3", "-c", "copy", path)

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from dev.waiting import eventually
 from tests.client import Client
 from tests.embedded import Embedded
 from tests.processes import ROOT, free_port
-from tests.recordings import MEDIA
+from tests.recordings import MEDIA, make_speech
+from transcriber.handler import SHRUNK
 
 
 def run_demo(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -71,6 +73,16 @@ def test_the_printed_lines_work_and_a_second_start_finds_everything(embedded: Em
     client = embedded.client()
     assert client.ended(job["id"])["state"] == "done"
     client.close()
+
+
+def test_it_stops_in_the_middle_of_a_long_transcription(embedded: Embedded, tmp_path: Path) -> None:
+    make_speech(tmp_path / "speech.flac", minutes=15)
+    client = embedded.client()
+    job = client.upload(tmp_path / "speech.flac", waveform="no")
+    eventually(lambda: client.stage(job["id"], "transcribe")["percent"] > SHRUNK, timeout=60)
+    client.close()
+    embedded.process.signal(signal.SIGINT)
+    assert embedded.process.wait() == 0
 
 
 def test_one_folder_has_one_suite(embedded: Embedded) -> None:

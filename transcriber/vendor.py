@@ -1,18 +1,20 @@
 """The one place that speaks to an OpenAI-shaped service, and puts its troubles into the pipeline's words."""
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from threading import Thread
-from typing import Annotated, Literal
+from threading import Event
+from typing import Annotated, Any, Literal
 
 import openai
 from pydantic import BaseModel, Field, ValidationError
 
+from pipeline.background import begin
 from pipeline.errors import Reject, Retry
 from pipeline.telemetry import traceparent
 
@@ -61,18 +63,47 @@ def ask(
 ) -> Answer:
     """Sends `audio`, spoken in `language` (ISO 639-1) if that is known, and calls `beat` with the seconds gone, several times a second, until the answer is there.
 
-    It takes `limit` seconds at most. What `beat` raises goes on at once; the call that is left behind has lost its connection,
-    and ends with the next byte it gets or at `limit`.
+    It takes `limit` seconds at most. What `beat` raises goes on at once; the connection of the call that is left behind is
+    cut, so that the service can see that nobody waits any more.
     Raises Retry or Reject.
     """
-    with openai.DefaultHttpxClient() as connection, _translated():
+    with _connection() as connection, _translated():
         own = client.with_options(
             http_client=connection,
             max_retries=0,
             timeout=openai.Timeout(limit, connect=_CONNECT_SECONDS),
             default_headers={"traceparent": trace} if (trace := traceparent()) else {},
         )
-        return _await(_begin(lambda: _transcribe(own, model, audio, language)), limit, beat)
+        return _await(begin(lambda: _transcribe(own, model, audio, language), "speech-service"), limit, beat)
+
+
+@contextmanager
+def _connection() -> Iterator[openai.DefaultHttpxClient]:
+    """A client whose connections are cut at the end of the block: closing one while another thread reads from it tells nobody."""
+    sockets: list[socket.socket] = []
+    over = Event()
+
+    def note(event: str, info: dict[str, Any]) -> None:
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            sockets.append(info["return_value"].get_extra_info("socket"))
+            if over.is_set():
+                _cut(sockets[-1])
+
+    def watch(request: Any) -> None:
+        request.extensions["trace"] = note
+
+    with openai.DefaultHttpxClient(event_hooks={"request": [watch]}) as client:
+        try:
+            yield client
+        finally:
+            over.set()
+            for each in sockets:
+                _cut(each)
+
+
+def _cut(connection: socket.socket) -> None:
+    with suppress(OSError):  # closed already, or its TLS socket has taken it over
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _transcribe(client: openai.OpenAI, model: str, audio: Path, language: str | None) -> Answer:
@@ -92,20 +123,6 @@ def _request(
         file=audio, model=model, language=language or openai.omit, response_format=form
     )
     return Answer.model_validate_json(raw.content)
-
-
-def _begin(call: Callable[[], Answer]) -> Future[Answer]:
-    """Calls in a thread that nobody needs to join."""
-    future: Future[Answer] = Future()
-
-    def run() -> None:
-        try:
-            future.set_result(call())
-        except Exception as error:
-            future.set_exception(error)
-
-    Thread(target=run, name="speech-service", daemon=True).start()
-    return future
 
 
 def _await(future: Future[Answer], limit: float, beat: Callable[[float], None]) -> Answer:

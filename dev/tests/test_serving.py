@@ -1,10 +1,16 @@
 import socket
 from collections.abc import Callable, Iterable
+from threading import Event
 from typing import Any
 
 import pytest
 
+from dev import serving
 from dev.serving import served
+
+
+def dial(url: str) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1])), 10)
 
 
 def refuse(_environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -15,11 +21,25 @@ def refuse(_environ: dict[str, Any], start_response: Callable[..., Any]) -> Iter
 
 @pytest.mark.parametrize("coming", [b"Content-Length: 1000000000", b"Transfer-Encoding: chunked"])
 def test_a_refused_upload_is_not_read(coming: bytes) -> None:
-    with (
-        served("test", refuse) as url,
-        socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1])), 10) as client,
-    ):
+    with served("test", refuse) as url, dial(url) as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n" % coming)
         answer = b"".join(iter(lambda: client.recv(4096), b""))
     assert answer.startswith(b"HTTP/1.1 401")
     assert b"Connection: close" in answer
+
+
+def test_a_request_that_does_not_end_does_not_keep_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    began, release, ended = Event(), Event(), Event()
+
+    def long(*_: object) -> Iterable[bytes]:
+        began.set()
+        release.wait(20)
+        ended.set()
+        return []
+
+    monkeypatch.setattr(serving, "STOP_SECONDS", 0.1)
+    with served("test", long) as url, dial(url) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert began.wait(10)
+    assert not ended.is_set()
+    release.set()

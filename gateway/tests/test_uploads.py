@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
+from dev.waiting import eventually
 from gateway.app import create_app
 from gateway.tests.conftest import ADA, LIMIT, World
 from gateway.tests.exchanges import TALK, Unread, a_file, assert_problem, upload
@@ -184,7 +185,7 @@ def test_an_upload_without_a_catalog_leaves_nothing(world: World) -> None:
     answer = upload(world, {"file": a_file()})
     assert_problem(answer, 503, "unavailable")
     assert int(answer.headers["Retry-After"]) > 0
-    assert world.is_untouched()
+    eventually(world.is_untouched)
 
 
 def test_while_the_catalog_cannot_say_whether_the_job_exists_its_blob_is_kept(world: World) -> None:

@@ -3,14 +3,16 @@
 import re
 import wave
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from openai import BadRequestError, OpenAI
+from werkzeug.exceptions import ClientDisconnected
 
 from speech.app import create_app
 from speech.audio import RATE, decode
 from speech.tests.conftest import Connect
-from speech.whisper import WINDOW, Whisper
+from speech.whisper import WINDOW, Whisper, _hear
 
 JFK = "and so my fellow americans ask not what your country can do for you ask what you can do for your country"
 
@@ -76,7 +78,9 @@ def test_silence_has_no_words(client: OpenAI, tmp_path: Path) -> None:
 
 def test_what_is_said_late_has_late_times(client: OpenAI, media: Path, tmp_path: Path) -> None:
     (tmp_path / "upload").symlink_to(media / "jfk.flac")
-    late = record(tmp_path / "late.wav", bytes((WINDOW + 30) * 2 * RATE) + decode(tmp_path / "upload").tobytes())
+    late = record(
+        tmp_path / "late.wav", bytes((WINDOW + 30) * 2 * RATE) + decode(tmp_path / "upload", lambda: None).tobytes()
+    )
     answer = client.audio.transcriptions.create(
         file=late, model="tiny.en", response_format="verbose_json", timestamp_granularities=["word"]
     )
@@ -85,6 +89,16 @@ def test_what_is_said_late_has_late_times(client: OpenAI, media: Path, tmp_path:
     assert answer.words
     for said in (*answer.segments, *answer.words):
         assert WINDOW + 29 <= said.start < said.end <= WINDOW + 42
+
+
+def test_what_a_beat_raises_ends_the_work(whisper: Whisper, media: Path, tmp_path: Path) -> None:
+    (tmp_path / "upload").symlink_to(media / "jfk.flac")
+    with pytest.raises(ClientDisconnected):
+        decode(tmp_path / "upload", Mock(side_effect=ClientDisconnected))
+    samples = decode(tmp_path / "upload", Mock())
+    for beats in ([], [None]):
+        with pytest.raises(ClientDisconnected):
+            _hear(whisper._loaded(), samples, {"language": "en"}, Mock(side_effect=[*beats, ClientDisconnected]))
 
 
 def test_a_language_that_the_model_does_not_know_is_refused(client: OpenAI, media: Path) -> None:

@@ -204,8 +204,11 @@ def test_an_interruption_goes_on_at_once(service: Service, audio: Path, slow: Ca
     assert time.monotonic() - began < 5
 
 
-def test_a_call_that_is_left_behind_ends_with_the_next_byte(service: Service, audio: Path) -> None:
-    service.answers(dripping(service))
+@pytest.mark.parametrize("slow", [silent, dripping])
+def test_the_connection_of_a_call_that_is_left_behind_is_cut(
+    service: Service, audio: Path, slow: Callable[[Service], Act]
+) -> None:
+    service.answers(slow(service))
 
     def beat(gone: float) -> None:
         if service.bodies:
