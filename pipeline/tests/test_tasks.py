@@ -86,7 +86,7 @@ def test_an_attempt_that_was_replaced_changes_nothing(catalog: Engine) -> None:
     tasks = Tasks(catalog, lease=0)
     _, message = a_job(catalog)
     late = claimed(tasks, message)
-    (again,) = eventually(tasks.lapse, timeout=5)
+    (again,) = eventually(tasks.lapse)
     new = claimed(tasks, again)
     assert not tasks.renew(late, 50)
     assert (
@@ -105,9 +105,9 @@ def test_a_task_whose_workers_die_is_given_up_with_a_reason(catalog: Engine) -> 
     job, message = a_job(catalog)
     for _ in range(MAX_LAPSES):
         claimed(tasks, message)
-        (message,) = eventually(tasks.lapse, timeout=5)
+        (message,) = eventually(tasks.lapse)
     claimed(tasks, message)
-    (deliver,) = eventually(tasks.lapse, timeout=5)
+    (deliver,) = eventually(tasks.lapse)
     ended = Jobs(catalog).get(OWNER, job.id)
     assert ended is not None
     assert (deliver.kind, ended.state) == ("deliver", "failed")

@@ -183,7 +183,7 @@ def _cancel(fetcher: Fetcher, url: str, cancelled: Cancelled) -> None:
     began = time.monotonic()
     with pytest.raises(Interrupted):
         fetcher(url, cancelled)
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 10
     assert not fetcher.kept()
 
 

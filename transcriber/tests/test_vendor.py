@@ -186,8 +186,8 @@ def test_a_service_that_never_ends_is_given_up(service: Service, audio: Path, sl
     began = time.monotonic()
     with pytest.raises(Retry):
         listen(service, audio, limit=0.5)
-    assert time.monotonic() - began < 5
-    assert service.hung_up.wait(5)
+    assert time.monotonic() - began < 15
+    assert service.hung_up.wait(15)
 
 
 @pytest.mark.parametrize("slow", [silent, dripping])
@@ -200,8 +200,8 @@ def test_an_interruption_goes_on_at_once(service: Service, audio: Path, slow: Ca
 
     began = time.monotonic()
     with pytest.raises(Interrupted):
-        ask(service.client(), "tiny.en", audio, limit=10, beat=beat)
-    assert time.monotonic() - began < 5
+        ask(service.client(), "tiny.en", audio, limit=60, beat=beat)
+    assert time.monotonic() - began < 15
 
 
 @pytest.mark.parametrize("slow", [silent, dripping])
@@ -216,4 +216,4 @@ def test_the_connection_of_a_call_that_is_left_behind_is_cut(
 
     with pytest.raises(Interrupted):
         ask(service.client(), "tiny.en", audio, limit=60, beat=beat)
-    assert service.hung_up.wait(5)
+    assert service.hung_up.wait(15)
