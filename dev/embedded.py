@@ -94,7 +94,7 @@ def _folder(folder: Path) -> Iterator[None]:
 
 def _empty(folder: Path) -> None:
     """Removes what a suite that was killed had in work; recordings that were deleted must not live on there."""
-    for path in folder.glob("spool-*"):
+    for path in folder.iterdir():
         shutil.rmtree(path, ignore_errors=True)
 
 

@@ -98,6 +98,16 @@ def test_a_port_that_is_taken_is_said_so(embedded: Embedded, tmp_path: Path) -> 
     assert f"Port {embedded.port} cannot be used; another program may listen there" in second.stderr
 
 
+def test_what_a_suite_that_was_killed_had_in_work_goes_at_the_next_start(tmp_path: Path) -> None:
+    suite = Embedded(tmp_path)
+    for service in ("spool", "speech"):
+        left = suite.data / "scratch" / f"{service}-left"
+        left.mkdir(parents=True)
+        (left / "recording").touch()
+    with suite.start().process:
+        assert not list((suite.data / "scratch").iterdir())
+
+
 def test_a_given_sign_in_is_kept(tmp_path: Path) -> None:
     suite = Embedded(tmp_path)
     plain = dict(suite.process.environment)
