@@ -35,8 +35,8 @@ def demo(file: Path, keep: bool) -> None:
         telemetry.configure("text", "suite", log)
         with running(embedded, Settings.load()) as suite:
             status = _demonstrate(suite, file)
+            stop = stop_on_signals()
             if keep and not status:
-                stop = stop_on_signals()
                 _introduce(suite)
                 stop.wait()
     _leave(status)

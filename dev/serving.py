@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Callable, Iterator
-from concurrent.futures import wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
+from threading import Thread
 from typing import Any
 
 import structlog
@@ -93,11 +93,12 @@ def served(name: str, app: Any, port: int = 0) -> Iterator[str]:
         raise SystemExit(
             f"Port {port} cannot be used; another program may listen there. Choose one: SPOOL_PORT=..."
         ) from None
-    begin(server.serve, name)
+    Thread(target=server.serve, name=name, daemon=True).start()
     try:
         yield f"http://{HOST}:{server.bind_addr[1]}"
     finally:
-        wait([begin(server.stop, name)], STOP_SECONDS)
+        with suppress(TimeoutError):
+            begin(server.stop, name).result(STOP_SECONDS)
 
 
 def _log_error(name: str, message: str = "", level: int = 20, traceback: bool = False) -> None:

@@ -15,7 +15,7 @@ def begin(call: Callable[[], T], name: str) -> "Future[T]":
     def run() -> None:
         try:
             outcome.set_result(call())
-        except Exception as error:
+        except BaseException as error:
             outcome.set_exception(error)
 
     Thread(target=run, name=name, daemon=True).start()

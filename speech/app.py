@@ -53,7 +53,7 @@ def create_app(
         wishes, upload = _wishes(request.form), _upload()
         if Path(wishes.model).name != model.name:
             raise ApiError(404, f"The model {wishes.model!r} does not exist.", "model_not_found")
-        with turns.turn(), TemporaryDirectory(prefix="speech-", dir=scratch) as folder:
+        with turns.turn(_stay), TemporaryDirectory(prefix="speech-", dir=scratch) as folder:
             audio = Path(folder, "upload")
             upload.save(audio)
             return _answer(model.transcribe(audio, wishes, _stay), wishes)
@@ -62,7 +62,7 @@ def create_app(
 
 
 def _stay() -> None:
-    """Gives the turn up once nobody waits for the answer any more."""
+    """Gives up the turn, or the place of who waits for it, once nobody waits for the answer any more."""
     if has_left(request.environ):
         raise ClientDisconnected
 

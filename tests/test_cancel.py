@@ -13,8 +13,8 @@ from tests.client import Client
 from tests.embedded import Embedded
 from tests.recordings import make_conference
 
-PROMPT = 2.0
-"""Seconds."""
+PROMPT = 10.0
+"""Seconds; the work would take minutes."""
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from dev.waiting import eventually
 from tests.client import Client
 from tests.embedded import Embedded
@@ -75,11 +77,18 @@ def test_the_printed_lines_work_and_a_second_start_finds_everything(embedded: Em
     client.close()
 
 
+def test_a_process_that_leaves_does_nothing_more() -> None:
+    code = "import atexit; from dev.commands import _leave; atexit.register(print, 'late'); print('said'); _leave(3)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "said\n", "")
+
+
+@pytest.mark.timeout(300)
 def test_it_stops_in_the_middle_of_a_long_transcription(embedded: Embedded, tmp_path: Path) -> None:
-    make_speech(tmp_path / "speech.flac", minutes=15)
+    make_speech(tmp_path / "speech.flac", minutes=10)
     client = embedded.client()
     job = client.upload(tmp_path / "speech.flac", waveform="no")
-    eventually(lambda: client.stage(job["id"], "transcribe")["percent"] > SHRUNK, timeout=60)
+    eventually(lambda: client.stage(job["id"], "transcribe")["percent"] > SHRUNK, timeout=150)
     client.close()
     embedded.process.signal(signal.SIGINT)
     assert embedded.process.wait() == 0

@@ -20,7 +20,7 @@ from pipeline.messages import Message
 from pipeline.queues.rabbitmq import RabbitMQQueue
 from tests.client import Client, names
 from tests.embedded import Embedded
-from tests.installation import HASTE, Installation
+from tests.installation import Installation
 from tests.reading import the_one_mail
 from tests.recordings import MEDIA, make_lecture, unlike
 
@@ -101,7 +101,7 @@ def test_a_stopped_converter_hands_its_task_to_another(
     job = client.upload(lecture)["id"]
     in_the_middle_of(client, job, "encode")
     with installation.worker("converter", "second converter"):
-        assert installation.services["converter"].stop(within=float(HASTE["SPOOL_GRACE_SECONDS"]) + 2) == 0
+        assert installation.services["converter"].stop() == 0
         done = client.ended(job)
     installation.services["converter"].start()
     assert whole(done, "lecture"), done

@@ -102,8 +102,9 @@ def _connection() -> Iterator[openai.DefaultHttpxClient]:
 
 
 def _cut(connection: socket.socket) -> None:
+    """Below TLS: what another thread still sends must not go out in the clear, as after the shutdown of a TLS socket."""
     with suppress(OSError):  # closed already, or its TLS socket has taken it over
-        connection.shutdown(socket.SHUT_RDWR)
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 def _transcribe(client: openai.OpenAI, model: str, audio: Path, language: str | None) -> Answer:

@@ -35,8 +35,6 @@ from pipeline.tasks import Tasks
 ADA, BOB, PASSWORD = "ada@example.org", "bob@example.org", "correct horse: battery"
 LINK_KEY = "k" * 32
 LIMIT = 300_000
-STALL = 0.6
-"""Seconds that a client of gunicorn may say nothing."""
 
 
 @dataclass(frozen=True)
@@ -141,7 +139,7 @@ def environment(tmp_path: Path, empty_catalog: Path, auth_service: Auth) -> dict
         "SPOOL_QUEUE_URL": "memory://",
         "SPOOL_AUTH_URL": auth_service.url,
         "SPOOL_LINK_KEYS": LINK_KEY,
-        "SPOOL_STALL_SECONDS": str(STALL),
+        "SPOOL_STALL_SECONDS": "10",
     }
 
 

@@ -17,8 +17,9 @@ Run = Callable[..., AbstractContextManager[Gunicorn]]
 
 
 @pytest.fixture
-def narrow(run: Run) -> Iterator[Gunicorn]:
-    """A gunicorn with two threads."""
+def narrow(run: Run, environment: dict[str, str]) -> Iterator[Gunicorn]:
+    """A gunicorn with two threads, which leaves clients that say or take nothing for a moment."""
+    environment["SPOOL_STALL_SECONDS"] = "0.6"
     with run("--threads=2") as server:
         yield server
 

@@ -152,7 +152,7 @@ def test_of_uploads_at_the_same_time_each_finds_the_others(catalog: Engine) -> N
         together.wait()
         try:
             with accounts.admitted(OWNER, 4, 100):
-                over.wait(2)
+                over.wait(30)
                 return True
         except QuotaExceeded:
             return False

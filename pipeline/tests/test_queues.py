@@ -176,7 +176,7 @@ def test_receive_ends_as_soon_as_a_message_comes(queue: Queue) -> None:
         assert consumer.receive(0.2) is None
         waiting = thread.submit(consumer.receive, 30)
         queue.publish(message())
-        delivery = waiting.result(5)
+        delivery = waiting.result(20)
         assert delivery
         consumer.ack(delivery)
 

@@ -3,8 +3,9 @@
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -12,7 +13,15 @@ from typing import Any
 import httpx
 import pytest
 from flask import Flask
-from openai import APIStatusError, AuthenticationError, BadRequestError, NotFoundError, OpenAI, RateLimitError
+from openai import (
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    BadRequestError,
+    NotFoundError,
+    OpenAI,
+    RateLimitError,
+)
 
 from dev.waiting import eventually
 from pipeline.web import GIVE_UP
@@ -168,14 +177,21 @@ def test_nobody_waits_for_ever(connect: Connect, parrot: Parrot) -> None:
         first.result(10)
 
 
-def test_who_leaves_gives_up_the_turn(connect: Connect, parrot: Parrot) -> None:
-    client = connect(create_app(parrot))
-    parrot.may_speak.clear()
+@contextmanager
+def asking(client: OpenAI) -> Iterator[None]:
+    """Somebody who asks, and leaves at the end of the block."""
     url = httpx.URL(f"{client.base_url}audio/transcriptions")
     asked = httpx.Request("POST", url, data={"model": "parrot"}, files={"file": b"hello"})
     head = "".join(f"{name}: {value}\r\n" for name, value in asked.headers.items())
     with socket.create_connection((url.host, url.port or 80), 10) as connection:
         connection.sendall(f"POST {url.path} HTTP/1.1\r\n{head}\r\n".encode() + asked.read())
+        yield
+
+
+def test_who_leaves_gives_up_the_turn(connect: Connect, parrot: Parrot) -> None:
+    client = connect(create_app(parrot))
+    parrot.may_speak.clear()
+    with asking(client):
         assert parrot.heard.wait(10)
         parrot.heard.clear()
     with ThreadPoolExecutor() as pool:
@@ -183,6 +199,27 @@ def test_who_leaves_gives_up_the_turn(connect: Connect, parrot: Parrot) -> None:
         assert parrot.heard.wait(10)
         parrot.may_speak.set()
         assert next_one.result(10) == ""
+
+
+def is_full(client: OpenAI) -> bool:
+    """Whether one more is sent away at once, instead of waiting."""
+    try:
+        ask(client.with_options(timeout=0.5))
+    except RateLimitError:
+        return True
+    except APITimeoutError:
+        return False
+    raise AssertionError("nobody was to be heard")
+
+
+def test_who_leaves_while_waiting_gives_up_the_place(connect: Connect, parrot: Parrot) -> None:
+    client = connect(create_app(parrot, waiting=1))
+    parrot.may_speak.clear()
+    with asking(client):
+        assert parrot.heard.wait(10)
+        with asking(client):
+            eventually(lambda: is_full(client))
+        eventually(lambda: not is_full(client))
 
 
 def test_importing_the_service_loads_nothing_heavy() -> None:
