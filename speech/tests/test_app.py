@@ -47,7 +47,7 @@ class Parrot:
     def transcribe(self, audio: Path, wishes: Wishes, beat: Callable[[], None]) -> Speech:
         self.folder = audio.parent
         self.heard.set()
-        eventually(lambda: beat() or self.may_speak.is_set())
+        eventually(lambda: beat() or self.may_speak.is_set(), timeout=100)
         if audio.read_bytes() == b"ill":
             raise RuntimeError(f"cannot read {audio}")
         return Speech(language="en", duration=1.5, segments=[])
