@@ -273,7 +273,8 @@ def test_a_poll_is_answered_when_its_time_is_up(behind: Behind) -> None:
     job_id = behind.upload()
     with ThreadPoolExecutor(1) as pool:
         before = held(behind.worker)
-        poll = pool.submit(httpx.get, f"{behind.url}/v1/jobs/{job_id}?wait=5", headers=behind.headers)
+        url = f"{behind.url}/v1/jobs/{job_id}?wait=5"
+        poll = pool.submit(httpx.get, url, headers=behind.headers, timeout=30)
         eventually(lambda: held(behind.worker) > before)
         Tasks(behind.catalog).renew(behind.claim(job_id), 40)
         answer = poll.result()
