@@ -35,7 +35,7 @@ def demo(file: Path, keep: bool) -> None:
         telemetry.configure("text", "suite", log)
         with running(embedded, Settings.load()) as suite:
             status = _demonstrate(suite, file)
-            stop = stop_on_signals()
+            stop = stop_on_signals()  # a second Ctrl-C does not break into the end
             if keep and not status:
                 _introduce(suite)
                 stop.wait()
