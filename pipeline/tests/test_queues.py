@@ -231,7 +231,8 @@ class Wire:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.connections = 0
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def cut(self) -> None:
         for end in self._ends:
@@ -261,6 +262,7 @@ class Wire:
         self.thaw()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join(30)  # a client that tries again may just have come
         for end in (self._listener, *self._ends):
             end.close()
 
@@ -272,7 +274,8 @@ class Wire:
                 if self._refusing:
                     near.shutdown(socket.SHUT_RDWR)
                     continue
-                far = socket.create_connection(self._target)
+                far = socket.create_connection(self._target, 10)
+                far.settimeout(None)
                 self._ends.append(far)
                 self.connections += 1
                 for source, sink in ((near, far), (far, near)):
