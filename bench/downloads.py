@@ -20,10 +20,11 @@ from pymongo import MongoClient
 from bench import sites
 from bench.figures import Figure, ratio
 from bench.sites import Servers
+from dev.services.server import free_port
 from dev.serving import served
 from pipeline.blobs import CHUNK
 from tests.client import Client
-from tests.processes import free_port, python, wait_for
+from tests.processes import python, wait_for
 
 SIZE, LAST = 1_000_000_000, 1_000_000
 RUNS, SEEKS = 5, 9

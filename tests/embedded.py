@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from dev.services.server import free_port
 from pipeline.blobs.directory import DirectoryBlobs
 from tests.client import Client
-from tests.processes import Process, free_port, python, wait_for
+from tests.processes import Process, python, wait_for
 
 
 class Embedded:

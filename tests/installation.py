@@ -9,11 +9,12 @@ from typing import Self
 
 import pika
 
+from dev.services.server import free_port
 from pipeline import topology
 from pipeline.blobs.gridfs import GridFSBlobs
 from tests.client import Client
 from tests.mailbox import Mailbox
-from tests.processes import ROOT, Process, free_port, gunicorn, python, wait_for
+from tests.processes import ROOT, Process, gunicorn, python, wait_for
 
 USER, PASSWORD = "ada@example.org", "correct horse battery"
 HASTE = {

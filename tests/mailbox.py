@@ -3,7 +3,7 @@
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from tests.processes import free_port
+from dev.services.server import free_port
 
 
 class Mailbox:

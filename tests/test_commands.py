@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from dev.services.server import free_port
 from dev.waiting import eventually
 from tests.client import Client
 from tests.embedded import Embedded
-from tests.processes import ROOT, free_port
+from tests.processes import ROOT
 from tests.recordings import MEDIA, make_speech
 from transcriber.handler import SHRUNK
 
