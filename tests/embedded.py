@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from dev.services.server import free_port
+from dev.waiting import eventually
 from pipeline.blobs.directory import DirectoryBlobs
 from tests.client import Client
 from tests.processes import Process, python, wait_for
@@ -19,8 +20,10 @@ class Embedded:
         self.process: Process = python("suite", "-m", "dev", "up", environment=environment, folder=folder)
 
     def start(self) -> "Embedded":
+        known = len(self.process.output())
         self.process.start()
         wait_for(f"{self.url}/readyz", self.process)
+        eventually(lambda: "Ctrl-C stops it." in self.process.output()[known:])  # it answers before it has said so
         return self
 
     def client(self) -> Client:
