@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 import structlog
 
@@ -30,6 +31,10 @@ structlog.configure(
         structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
     ]
 )
+
+# Its deadline for an example is a fifth of a second of wall clock, which a busy machine misses.
+hypothesis.settings.register_profile("spool", deadline=None)
+hypothesis.settings.load_profile("spool")
 
 
 @pytest.fixture(scope="session")
