@@ -38,5 +38,5 @@ class Mongo(Server):
         return [str(EXECUTABLE), "--port", str(self.port), "--storage-path", data, "--sync-on-commit"]
 
     def check(self) -> None:
-        with MongoClient[dict[str, Any]](self.url, serverSelectionTimeoutMS=1000) as client:
+        with MongoClient[dict[str, Any]](self.url, serverSelectionTimeoutMS=5000) as client:
             client.admin.command("ping")
