@@ -129,10 +129,13 @@ def is_large(path: Path) -> bool:
 
 def holding_the_upload(folder: Path) -> list[Path]:
     """Large files right in `folder` that begin as the upload does."""
-    large = [path for path in folder.iterdir() if is_large(path)]
-    return [path for path in large if CONTENT.startswith(first_bytes(path))]
+    return [path for path in folder.iterdir() if is_large(path) and begins_as_the_upload(path)]
 
 
-def first_bytes(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(4096)
+def begins_as_the_upload(path: Path) -> bool:
+    """False for what is gone meanwhile."""
+    try:
+        with path.open("rb") as file:
+            return CONTENT.startswith(file.read(4096))
+    except FileNotFoundError:
+        return False
