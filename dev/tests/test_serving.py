@@ -1,9 +1,11 @@
 import socket
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from threading import Event
 from typing import Any
 
 import pytest
+from cheroot.connections import ConnectionManager
 
 from dev import serving
 from dev.serving import served
@@ -26,6 +28,29 @@ def test_a_refused_upload_is_not_read(coming: bytes) -> None:
         answer = b"".join(iter(lambda: client.recv(4096), b""))
     assert answer.startswith(b"HTTP/1.1 401")
     assert b"Connection: close" in answer
+
+
+def test_a_connection_that_is_given_back_while_the_server_stops_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    given, stopped = Event(), Event()
+    put, close = ConnectionManager.put, ConnectionManager.close
+
+    def put_late(connections: ConnectionManager, connection: Any) -> None:
+        given.set()
+        assert stopped.wait(20)
+        put(connections, connection)
+
+    def close_first(connections: ConnectionManager) -> None:
+        close(connections)
+        stopped.set()
+
+    monkeypatch.setattr(ConnectionManager, "put", put_late)
+    monkeypatch.setattr(ConnectionManager, "close", close_first)
+    with ExitStack() as stack:
+        with served("test", refuse) as url:
+            client = stack.enter_context(dial(url))
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert given.wait(10)
+        assert b"".join(iter(lambda: client.recv(4096), b"")).endswith(b"no")
 
 
 def test_a_request_that_does_not_end_does_not_keep_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
