@@ -6,15 +6,16 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
 from typing import Any
 from urllib.parse import urlsplit
 
-from cheroot import wsgi
+import httpx
 
+from dev.serving import Server
 from dev.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 @contextmanager
 def serve(app: Any) -> Iterator[str]:
     """Serves a WSGI app on a free port and gives its address."""
-    server = wsgi.Server(("127.0.0.1", 0), app, numthreads=4, timeout=20, shutdown_timeout=2)
+    server = Server(("127.0.0.1", 0), app, numthreads=4, timeout=20, shutdown_timeout=2)
     server.expiration_interval = 0.05  # how long it takes to notice that it should end
     server.prepare()
     thread = Thread(target=server.serve, daemon=True)
@@ -60,6 +61,7 @@ def gunicorn(
     ):
         try:
             found = eventually(lambda: re.search(r"Listening at: (\S+)", log.read_text()))
+            httpx.get(found[1], timeout=60)  # it listens long before its worker has loaded the app
             yield Gunicorn(found[1], process.pid)
         finally:
             process.terminate()
@@ -79,6 +81,15 @@ def start(
             process.wait(20)
         finally:
             process.kill()
+
+
+def descriptors(process: int | str) -> list[str]:
+    """What each descriptor of the process stands for; those that are closed meanwhile are left out."""
+    found = []
+    for link in Path(f"/proc/{process}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.append(str(link.readlink()))
+    return found
 
 
 def dial(url: str) -> socket.socket:

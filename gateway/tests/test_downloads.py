@@ -3,7 +3,6 @@ import os
 import re
 from email.parser import BytesParser
 from email.policy import HTTP
-from pathlib import Path
 
 import httpx
 import pytest
@@ -16,7 +15,7 @@ from werkzeug.test import TestResponse
 from gateway.downloads import send
 from gateway.tests.conftest import LINK_KEY, World
 from gateway.tests.exchanges import NOBODYS, TALK, a_file, assert_problem, upload
-from gateway.tests.servers import serve
+from gateway.tests.servers import descriptors, serve
 from pipeline.database import transaction
 from pipeline.links import Links
 from pipeline.reuse import artifact_row
@@ -39,8 +38,7 @@ def path(request: pytest.FixtureRequest, world: World) -> str:
 
 def open_files() -> int:
     """How many blobs this process has open."""
-    links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
-    return sum("/blobs/" in str(link.readlink()) for link in links)
+    return sum("/blobs/" in target for target in descriptors("self"))
 
 
 def test_a_file_comes_with_all_that_describes_it(world: World, path: str) -> None:

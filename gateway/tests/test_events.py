@@ -19,7 +19,7 @@ from dev.waiting import eventually
 from gateway.events import PAGE, SETTLE, JobsOf
 from gateway.tests.conftest import Auth, World
 from gateway.tests.exchanges import NOBODYS, TALK, assert_problem
-from gateway.tests.servers import Gunicorn
+from gateway.tests.servers import Gunicorn, descriptors
 from pipeline import database
 from pipeline.catalog import DeletionRow, JobRow, TaskRow
 from pipeline.jobs import Jobs
@@ -252,8 +252,7 @@ def test_deletions_keep_their_place_among_many_changes(follower: Follower) -> No
 
 def held(pid: int) -> int:
     """Connections of clients that the process has open."""
-    links = [link.readlink() for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()]
-    return sum(str(link).startswith("socket:") for link in links)
+    return sum(target.startswith("socket:") for target in descriptors(pid))
 
 
 def test_polls_are_answered_when_the_job_has_ended(behind: Behind) -> None:
