@@ -1,6 +1,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from time import perf_counter
+from time import thread_time
 
 import pytest
 from argon2 import PasswordHasher
@@ -43,9 +43,10 @@ def test_an_unknown_address_costs_as_much_time_as_a_wrong_password(engine: Engin
     users.add(email, "correct horse")
 
     def seconds(address: str) -> float:
-        began = perf_counter()
+        """Of work: waits, also for a processor, are left out."""
+        began = thread_time()
         fail(users, address, 1)
-        return perf_counter() - began
+        return thread_time() - began
 
     assert min(seconds(f"no-{email}") for _ in range(4)) > 0.5 * min(seconds(email) for _ in range(4))
 
@@ -138,11 +139,11 @@ def test_after_many_wrong_passwords_none_is_looked_at_for_a_short_while(
 def test_the_window_begins_with_the_first_failure_and_does_not_move(engine: Engine, users: Users, email: str) -> None:
     fail(users, email, 1)
     with transaction(engine) as session:
-        session.execute(update(BrakeRow).where(BrakeRow.failures > 0).values(until=now() + timedelta(seconds=5)))
+        session.execute(update(BrakeRow).where(BrakeRow.failures > 0).values(until=now() + timedelta(seconds=20)))
     fail(users, email, brake.FAILURES - 1)
     with pytest.raises(brake.TooManyFailures) as refused:
         users.verify(email, "wrong")
-    assert refused.value.seconds <= 5
+    assert refused.value.seconds <= 20 < brake.WINDOW.total_seconds()
 
 
 def test_unknown_addresses_are_slowed_like_known_ones(users: Users, email: str) -> None:
