@@ -75,7 +75,7 @@ class Server(Controller):
     """Listens on a port that the system picks."""
 
     def __init__(self, postbox: Postbox, **options: Any) -> None:
-        super().__init__(postbox, hostname="127.0.0.1", port=0, **options)
+        super().__init__(postbox, hostname="127.0.0.1", port=0, ready_timeout=30, **options)
 
     def _trigger_server(self) -> None:
         assert self.server is not None

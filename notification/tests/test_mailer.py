@@ -122,7 +122,7 @@ def test_a_server_that_never_greets_is_temporary(smtp: SmtpMailer) -> None:
 def test_a_server_that_never_answers_the_message_is_unclear(smtp: SmtpMailer, postbox: Postbox) -> None:
     postbox.answering.clear()
     with pytest.raises(Unclear):
-        replace(smtp, seconds=1).send(a_message(), nothing)
+        replace(smtp, seconds=5).send(a_message(), nothing)
     postbox.answering.set()
 
 
