@@ -132,7 +132,7 @@ def test_a_cut_recording_is_gone_on_with(site: Site, fetcher: Fetcher, most: int
 def test_a_server_that_falls_silent_in_the_middle_is_asked_for_the_rest(site: Site, fetcher: Fetcher) -> None:
     begun = f'HTTP/1.1 200 OK\r\nETag: "one"\r\nContent-Length: {len(RECORDING)}\r\n\r\n'.encode() + RECORDING[:5000]
     url = site.put("/a.mp3", falls_silent(begun, Event()), ranges(RECORDING, ETag='"one"'))
-    assert fetcher.bytes(fetcher.limited(silence=0.6)(url)) == RECORDING
+    assert fetcher.bytes(fetcher.limited(silence=3)(url)) == RECORDING
     assert site.asked[1].headers["Range"] == "bytes=5000-"
 
 

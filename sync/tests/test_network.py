@@ -231,7 +231,7 @@ def test_a_server_that_takes_no_connection_is_left(fetcher: Fetcher) -> None:
             caller.setblocking(False)
             caller.connect_ex(full.getsockname())
         with pytest.raises(Retry, match="does not answer"):
-            fetcher.limited(silence=1.5)(f"http://127.0.0.1:{full.getsockname()[1]}/a.mp3")
+            fetcher.limited(silence=4)(f"http://127.0.0.1:{full.getsockname()[1]}/a.mp3")
     assert len(fetcher.percents) >= 3  # one for the name, one for each try
 
 
