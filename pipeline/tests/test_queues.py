@@ -453,6 +453,7 @@ def came(consumer: Consumer, wanted: Message) -> bool:
 def test_a_cut_consumer_connects_again_by_itself(wired: RabbitMQQueue, wire: Wire, broker: RabbitMQQueue) -> None:
     with consuming(wired) as consumer:
         assert consumer.receive(0.2) is None
+        eventually(lambda: wire.connections == 1)
         for number in range(3):
             wire.cut()
             broker.publish(message(number))
