@@ -155,6 +155,13 @@ class Server:
     def pause(self) -> None:
         """Freezes it: connections stay open and nobody answers (SIGSTOP)."""
         self._signal(signal.SIGSTOP)
+        if self.running:
+            eventually(self._stopped)  # on a busy machine its threads go on for a while
+
+    def _stopped(self) -> bool:
+        assert self._process is not None
+        how = os.WSTOPPED | os.WEXITED | os.WNOWAIT | os.WNOHANG
+        return os.waitid(os.P_PID, self._process.pid, how) is not None
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
