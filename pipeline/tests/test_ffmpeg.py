@@ -94,11 +94,21 @@ def test_no_percentage_is_made_up_where_the_length_is_unknown(folder: Path) -> N
 
 
 def test_speed_is_told_once_it_is_known(folder: Path) -> None:
+    recording = make(folder / "talk.mp3", "-i", str(TALK), "-b:a", "32k").read_bytes()
+    os.mkfifo(folder / "late.mp3")
     told: list[float | None] = []
-    output = ffmpeg.output(source("talk.mp4", readrate=8)["a:0"], "file:out.mp3")
-    start(output, folder, duration=None, progress=lambda percent, speed=None: told.append(speed))
+
+    def tell(percent: float, speed: float | None = None) -> None:
+        if not told:
+            (folder / "late.mp3").write_bytes(recording)  # until now ffmpeg had nothing to begin with
+        told.append(speed)
+
+    begun = time.monotonic()
+    start(ffmpeg.output(source("late.mp3", readrate=8)["a:0"], "file:out.mp3"), folder, duration=None, progress=tell)
+    least = 11 / (time.monotonic() - begun)  # on a busy machine it is less than what was asked for
     assert told[0] is None
-    assert told[-1] == pytest.approx(8, rel=0.3)
+    assert told[-1]
+    assert least <= told[-1] < 8 * 1.3
 
 
 def test_ffmpeg_sees_no_environment_and_has_limits_and_a_group_of_its_own(folder: Path, slow: object) -> None:
@@ -143,7 +153,7 @@ def test_ffmpeg_is_killed_at_the_deadline(folder: Path, slow: object) -> None:
 def test_ffmpeg_uses_no_more_of_the_processors_than_it_may_while_nobody_watches(folder: Path) -> None:
     def look_away(percent: float, speed: float | None = None) -> None:
         if ffmpegs(folder):
-            wait_until(lambda: not ffmpegs(folder), 20)
+            wait_until(lambda: not ffmpegs(folder), 60)
 
     endless = ffmpeg.output(sound("talk.mp4", stream_loop=-1), "file:out.mp3")
     with pytest.raises(FFmpegFailed) as failed:
@@ -191,7 +201,7 @@ def test_ffmpeg_dies_with_a_worker_that_is_killed(folder: Path) -> None:
             wait_until(lambda: ffmpegs(folder), 20)
         finally:
             worker.send_signal(signal.SIGKILL)
-    wait_until(lambda: not ffmpegs(folder), 2)
+    wait_until(lambda: not ffmpegs(folder), 8)
 
 
 def test_no_output_grows_beyond_its_limit(folder: Path) -> None:
