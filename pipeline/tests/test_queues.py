@@ -216,7 +216,7 @@ def test_a_closed_queue_ends_its_threads(queue: Queue) -> None:
     with consuming(queue) as consumer:
         consumer.receive(0)
     queue.close()
-    assert set(threading.enumerate()) <= before
+    eventually(lambda: set(threading.enumerate()) <= before)
 
 
 class Wire:
