@@ -3,7 +3,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
@@ -70,14 +69,14 @@ def test_a_worker_says_what_it_reaches_and_what_keeps_its_children_from_the_netw
     def told() -> object:
         try:
             return json.load(urlopen(f"http://127.0.0.1:{port}/readyz", timeout=5))
-        except URLError:
+        except OSError:  # nobody listens yet, or who does is slow to answer
             return None
 
     command = [sys.executable, "-m", "converter"]
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as worker:
         try:
             ready = {"status": "ok", "checks": {"catalog": "ok", "blobs": "ok"}, "isolation": child.isolation()}
-            assert eventually(told) == ready
+            assert eventually(told, 60) == ready
         finally:
             worker.terminate()
         assert worker.stderr is not None
