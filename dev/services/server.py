@@ -13,7 +13,7 @@ import click
 
 from dev.waiting import eventually
 
-READY_SECONDS = 60
+READY_SECONDS = 100  # less than the 120 that a test may take, so that the log is told
 STOP_SECONDS = 20
 
 # The kernel ends a child with the *thread* that started it (PR_SET_PDEATHSIG), so one thread that lives as long as
@@ -107,7 +107,7 @@ class Server:
             self._process = spawn(self.command(), self.folder, self.environment(), self.log)
 
     def wait_until_ready(self) -> None:
-        """Raises ServerFailed, with the end of the log, if the server ends or cannot be reached for a minute."""
+        """Raises ServerFailed, with the end of the log, if the server ends or cannot be reached within READY_SECONDS."""
         try:
             eventually(self._ready, READY_SECONDS)
         except AssertionError as error:

@@ -22,7 +22,7 @@ from dev.services.mariadb import MariaDB
 from dev.services.server import Server, ServerFailed
 from dev.waiting import eventually
 
-pytestmark = pytest.mark.servers
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]  # servers start, some of them twice
 ROOT = Path(__file__).parents[2]
 
 
@@ -62,7 +62,7 @@ def dev(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "dev", "services", *arguments]
     return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=100, check=False
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=140, check=False
     )
 
 

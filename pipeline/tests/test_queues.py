@@ -366,6 +366,7 @@ def test_a_message_that_kills_every_worker_is_set_aside(broker: RabbitMQQueue) -
 
 
 @pytest.mark.servers
+@pytest.mark.timeout(300)  # the broker starts twice
 def test_a_message_the_broker_confirmed_outlives_it(rabbitmq_server: Any, broker: RabbitMQQueue) -> None:
     broker.publish(message())
     with consuming(broker) as consumer:
