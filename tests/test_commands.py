@@ -7,8 +7,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from dev.services.server import free_port
 from dev.waiting import eventually
 from tests.client import Client
@@ -84,7 +82,6 @@ def test_a_process_that_leaves_does_nothing_more() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (3, "said\n", "")
 
 
-@pytest.mark.timeout(300)
 def test_it_stops_in_the_middle_of_a_long_transcription(embedded: Embedded, tmp_path: Path) -> None:
     make_speech(tmp_path / "speech.flac", minutes=10)
     client = embedded.client()

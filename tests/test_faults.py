@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dev.services.mongo import Mongo
     from dev.services.rabbitmq import RabbitMQ
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.servers
 LONG_SECONDS = 590
 """So long that an attempt can be caught in its middle, and not so long that its MP3 is encoded in parts."""
 OUTAGE_SECONDS = 20

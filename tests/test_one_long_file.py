@@ -19,7 +19,6 @@ from tests.embedded import Embedded
 from tests.installation import Installation
 from tests.recordings import make_seminar, unlike
 
-pytestmark = pytest.mark.timeout(240)
 MINUTES, PARTS = 18, 6
 CONVERTERS = ("converter", "second converter", "third converter")
 MP3_ALONE = {"transcribe": "no", "waveform": "no", "notify": ""}

@@ -76,7 +76,6 @@ def assert_whole(client: Client, job_id: str) -> None:
 
 
 @pytest.mark.servers
-@pytest.mark.timeout(240)
 def test_another_gateway_goes_on_where_a_killed_one_was(installation: Installation) -> None:
     installation.web("gateway", SECOND)
     installation.mend()

@@ -22,7 +22,7 @@ from dev.services.mariadb import MariaDB
 from dev.services.server import Server, ServerFailed
 from dev.waiting import eventually
 
-pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]  # servers start, some of them twice
+pytestmark = pytest.mark.servers
 ROOT = Path(__file__).parents[2]
 
 

@@ -124,7 +124,8 @@ def test_a_consumer_gets_the_kinds_it_asked_for(queue: Queue) -> None:
     with consuming(queue, "extract", "deliver") as consumer:
         assert {each.kind for each in take_all(consumer, 2)} == {"extract", "deliver"}
         assert consumer.receive(0.1) is None
-    assert {kind for kind in topology.KINDS if queue.depth(kind)} == set(topology.KINDS) - {"extract", "deliver"}
+    waiting = set(topology.KINDS) - {"extract", "deliver"}
+    eventually(lambda: {kind for kind in topology.KINDS if queue.depth(kind)} == waiting)
 
 
 def test_a_busy_consumer_keeps_nothing_from_an_idle_one(queue: Queue) -> None:
@@ -155,13 +156,13 @@ def test_depth_counts_what_waits_and_not_what_is_worked_on(queue: Queue) -> None
     assert queue.depth("extract") == 0
     for number in range(3):
         queue.publish(message(number))
-    assert queue.depth("extract") == 3
+    eventually(lambda: queue.depth("extract") == 3)  # a busy broker answers 0 at first
     with consuming(queue) as consumer:
         delivery = consumer.receive(10)
         assert delivery
         eventually(lambda: queue.depth("extract") == 2)
         consumer.ack(delivery)
-    assert queue.depth("extract") == 2
+    eventually(lambda: queue.depth("extract") == 2)
     assert queue.depth("encode") == 0
 
 
@@ -334,7 +335,7 @@ def test_a_message_nobody_can_get_is_not_taken(broker: RabbitMQQueue) -> None:
     with pytest.raises(Unavailable):
         broker.publish(message(kind="nothing"))
     broker.publish(message())
-    assert broker.depth("extract") == 1
+    eventually(lambda: broker.depth("extract") == 1)
 
 
 @pytest.mark.servers
@@ -366,7 +367,6 @@ def test_a_message_that_kills_every_worker_is_set_aside(broker: RabbitMQQueue) -
 
 
 @pytest.mark.servers
-@pytest.mark.timeout(300)  # the broker starts twice
 def test_a_message_the_broker_confirmed_outlives_it(rabbitmq_server: Any, broker: RabbitMQQueue) -> None:
     broker.publish(message())
     with consuming(broker) as consumer:
@@ -402,7 +402,7 @@ def test_a_connection_that_was_closed_while_idle_is_made_again(wired: RabbitMQQu
     wired.publish(message(1))
     wire.cut()
     wired.publish(message(2))
-    assert wired.depth("extract") == 2
+    eventually(lambda: wired.depth("extract") == 2)
     assert wire.connections == 2
 
 
