@@ -79,11 +79,23 @@ class _Gateway(wsgi.Gateway_10):
 class Server(wsgi.Server):
     """Closes the connections that its threads give back while it stops; cheroot would keep them, or fail."""
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._late: list[HTTPConnection] = []
+
     def put_conn(self, conn: HTTPConnection) -> None:
-        with suppress(ValueError, KeyError):  # the selector is closed already
+        try:
             super().put_conn(conn)
-        if not self.ready:
+        except ValueError:  # the selector is closed already
             conn.close()
+        if not self.ready:
+            self._late.append(conn)
+
+    def stop(self) -> None:
+        super().stop()
+        for conn in self._late:  # only now does no thread use them any more
+            if not conn.rfile.closed:
+                conn.close()
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from threading import Event
 from typing import Any
 
 import pytest
-from cheroot.connections import ConnectionManager
+from cheroot.connections import ConnectionManager, _ThreadsafeSelector
 
 from dev import serving
 from dev.serving import served
@@ -30,21 +30,31 @@ def test_a_refused_upload_is_not_read(coming: bytes) -> None:
     assert b"Connection: close" in answer
 
 
-def test_a_connection_that_is_given_back_while_the_server_stops_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    given, stopped = Event(), Event()
-    put, close = ConnectionManager.put, ConnectionManager.close
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_connection_that_is_given_back_while_the_server_stops_is_closed(
+    monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """The moment is that of the selector's end, when the server has closed what it held till then."""
+    given, stopping, kept = Event(), Event(), Event()
+    put, close = ConnectionManager.put, _ThreadsafeSelector.close
 
     def put_late(connections: ConnectionManager, connection: Any) -> None:
         given.set()
-        assert stopped.wait(20)
-        put(connections, connection)
+        assert stopping.wait(20)
+        try:
+            put(connections, connection)
+        finally:
+            kept.set()
 
-    def close_first(connections: ConnectionManager) -> None:
-        close(connections)
-        stopped.set()
+    def close_then(selector: _ThreadsafeSelector) -> None:
+        if moment == "after":
+            close(selector)
+        stopping.set()
+        assert kept.wait(20)
+        close(selector)
 
     monkeypatch.setattr(ConnectionManager, "put", put_late)
-    monkeypatch.setattr(ConnectionManager, "close", close_first)
+    monkeypatch.setattr(_ThreadsafeSelector, "close", close_then)
     with ExitStack() as stack:
         with served("test", refuse) as url:
             client = stack.enter_context(dial(url))
