@@ -13,7 +13,7 @@ import click
 
 from dev.waiting import eventually
 
-READY_SECONDS = 100  # less than the 120 that a test may take, so that the log is told
+READY_SECONDS = 100  # well below what a test may take, so that the log is told
 STOP_SECONDS = 20
 
 # The kernel ends a child with the *thread* that started it (PR_SET_PDEATHSIG), so one thread that lives as long as
