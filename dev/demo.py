@@ -19,7 +19,7 @@ from rich.text import Text
 
 from dev.embedded import Suite
 
-STAGES = ("upload", "extract", "measure", "encode", "join", "draw", "transcribe", "deliver")
+STAGES = ("upload", "extract", "measure", "encode", "join", "draw", "cut", "transcribe", "merge", "deliver")
 _SOMETIMES = ("measure", "join")
 """Stages that only some recordings go through."""
 JOB_SECONDS = 6 * 3600

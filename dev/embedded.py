@@ -118,10 +118,13 @@ def _settings(folder: Path, url: str, given: Settings) -> Settings:
 
 @contextmanager
 def _working(settings: Settings, catalog: Engine, sender: Dispatcher, blobs: BlobStore) -> Iterator[None]:
-    """One worker a service, the sweeper, removals and the janitor, each in a thread."""
+    """Each service's workers, the sweeper, removals and the janitor, each in a thread."""
     stop = Event()
-    workers = [wiring.worker(settings, handlers, sender, blobs) for handlers in services_of.workers(settings, catalog)]
-    loops: list[Callable[[Event], None]] = [worker.run for worker in workers]
+    loops: list[Callable[[Event], None]] = [
+        worker.run
+        for handlers in services_of.workers(settings, catalog)
+        for worker in wiring.workers(settings, handlers, sender, blobs)
+    ]
     loops += [sender.run, Removals(catalog, blobs).run, partial(janitor.run, catalog, blobs, settings)]
     threads = [Thread(target=loop, args=(stop,), daemon=True) for loop in loops]
     for thread in threads:

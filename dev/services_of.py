@@ -14,7 +14,6 @@ import converter.worker
 import gateway.app
 import notification.worker
 import speech.app
-import speech.whisper
 import sync.worker
 import transcriber.worker
 from dev.kept import SignIn
@@ -42,7 +41,7 @@ def auth_app(settings: Settings, sign_in: SignIn) -> Flask:
 
 def speech_app(settings: Settings) -> Flask:
     """speech, with no model in memory before the first request."""
-    return speech.app.create_app(speech.whisper.Whisper(settings.speech_model), scratch=settings.scratch)
+    return speech.app.app_of(settings)
 
 
 def gateway_app(settings: Settings, sender: Dispatcher, blobs: BlobStore) -> Flask:

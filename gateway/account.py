@@ -23,6 +23,7 @@ class Quotas(BaseModel):
     jobs: int | None = Field(description="Jobs that are unfinished, or on their way.")
     month_minutes: int | None = Field(description="Minutes of recordings worked on this month.")
     day_mails: int | None = Field(description="Mails that jobs send to others today.")
+    day_speech_minutes: int | None = Field(description="Minutes of audio sent to a speech service today.")
 
 
 class Retention(BaseModel):

@@ -23,6 +23,7 @@ FILE: dict[int, Any] = {
     304: {"description": "The file that `If-None-Match` names is still the right one."},
 }
 """Responses of a route that sends a file."""
+UNCHANGED: dict[int, Any] = {304: {"description": "What `If-None-Match` names is still the newest."}}
 
 
 class Problem(BaseModel):
@@ -57,7 +58,7 @@ def routes(name: str, statuses: Sequence[int]) -> APIBlueprint:
         name,
         __name__,
         abp_tags=[Tag(name=name)],
-        abp_responses=_problems(statuses),
+        abp_responses=problems(*statuses),
         operation_id_callback=_operation_id,
     )
 
@@ -70,7 +71,8 @@ def private_routes(name: str, statuses: Sequence[int]) -> APIBlueprint:
     return api
 
 
-def _problems(statuses: Sequence[int]) -> dict[int, Any]:
+def problems(*statuses: int) -> dict[int, Any]:
+    """Responses of a route that may fail with these HTTP statuses."""
     content = {"application/problem+json": {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}}
     return {status: {"description": HTTP_STATUS_CODES[status], "content": content} for status in statuses}
 

@@ -6,7 +6,23 @@ from flask_openapi3 import Info, OpenAPI
 from pydantic import ValidationError
 from werkzeug.wrappers import Response
 
-from gateway import account, api, downloads, events, formats, intake, jobs, links, login, shares, tus, uploads
+from gateway import (
+    account,
+    api,
+    downloads,
+    events,
+    formats,
+    glossary,
+    intake,
+    jobs,
+    links,
+    login,
+    search,
+    shares,
+    transcripts,
+    tus,
+    uploads,
+)
 from gateway.expectation import Expectation
 from gateway.services import NAME, Services
 from pipeline import database, problems, web
@@ -17,6 +33,21 @@ SMALL = 64 * 1024
 """Bytes that the body of a request may have where no file is expected."""
 EXPOSED = ("Content-Disposition", "Content-Range", "ETag", "Retry-After", "X-Request-Id")
 """What pages may read beside the headers of tus."""
+_MODULES = (
+    login,
+    formats,
+    account,
+    glossary,
+    uploads,
+    tus,
+    jobs,
+    transcripts,
+    search,
+    events,
+    downloads,
+    shares,
+    links,
+)
 
 
 def create_app(services: Services) -> OpenAPI:
@@ -38,7 +69,7 @@ def create_app(services: Services) -> OpenAPI:
     web.instrument(app, "gateway", ready)
     problems.register(app)
     _open_to_pages(app, services.settings.cors_origins.split())
-    for module in (login, formats, account, uploads, tus, jobs, events, downloads, shares, links):
+    for module in _MODULES:
         app.register_api(module.api)
     app.add_url_rule("/v1/docs", "docs", app.view_functions["swagger.swagger"])
     app.wsgi_app = Expectation(app.wsgi_app, services.hub)  # type: ignore[method-assign]

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from gateway.access import identity
 from gateway.covers import Cover
+from gateway.glossary import with_glossary
 from gateway.services import services
 from pipeline import telemetry
 from pipeline.accounts import QuotaExceeded
@@ -17,6 +18,7 @@ from pipeline.jobs import Job, NewJob
 from pipeline.names import media_type, safe_name
 from pipeline.options import Options
 from pipeline.problems import Problem
+from pipeline.speech_models import Choice, Unfit
 from pipeline.work import Artifact
 
 _QUOTAS = {
@@ -93,7 +95,12 @@ def read_options(given: Mapping[str, Any]) -> Options:
 def invalid(error: ValidationError) -> Problem:
     """Says what the first mistake is."""
     first = error.errors()[0]
-    return Problem("invalid", f"{next(iter(first['loc']), 'the body')}: {first['msg']}")
+    return Problem("invalid", f"{_place(first['loc'])}: {first['msg']}")
+
+
+def _place(loc: Sequence[int | str]) -> str:
+    """The field; of a list of things with fields, which of them too, counted from 0."""
+    return ".".join(map(str, loc if len(loc) > 2 and isinstance(loc[1], int) else loc[:1])) or "the body"
 
 
 def accept(found: Artifact, wanted: Options, cover: Cover | None = None, upload: str | None = None) -> Job:
@@ -118,8 +125,25 @@ def accept_address(url: str, wanted: Options) -> Job:
     return start(NewJob(**_common(wanted, "recording"), url=url, limit=admit(None)))
 
 
+def check_model(wanted: Options) -> None:
+    """Raises `Problem` 422 if there is no such speech model here, or it cannot do what is asked of it."""
+    if not wanted.transcribe:
+        return
+    choice = Choice.of(services().settings)
+    try:
+        choice.fitting(wanted)
+    except Unfit as error:
+        raise Problem("invalid", f"{error.option}: {error.reason}", models=choice.names) from None
+
+
+def check(wanted: Options) -> int:
+    """How many others hear of the job. Raises `Problem` 429 if they are too many for today, 422 as `check_model`."""
+    check_model(wanted)
+    return check_mails(wanted)
+
+
 def check_mails(wanted: Options) -> int:
-    """How many others hear of the job. Raises `Problem` 429 if they are too many for today."""
+    """As `check`, for a job that is there already and runs again."""
     others = len(set(wanted.notify or ()) - {identity().email})
     with _quotas():
         services().accounts.admit_mails(identity().owner, others)
@@ -132,9 +156,9 @@ def _common(wanted: Options, name: str) -> dict[str, Any]:
     return {
         "owner": who.owner,
         "title": wanted.title or name,
-        "options": wanted.model_copy(update={"notify": notify}),
+        "options": with_glossary(wanted).model_copy(update={"notify": notify}),
         "trace": telemetry.traceparent(),
-        "mails": check_mails(wanted),
+        "mails": check(wanted),
     }
 
 
@@ -150,5 +174,11 @@ def _undo(owner: str, job_id: str, blobs: Sequence[str]) -> None:
     """While it is unknown whether the row was committed, all stays as it is; the janitor sees to it."""
     with suppress(Unavailable):
         services().jobs.delete(owner, job_id)
+        discard(blobs)
+
+
+def discard(blobs: Sequence[str]) -> None:
+    """Lets go what no row names; what cannot be noted now, the janitor finds."""
+    with suppress(Unavailable):
         services().dispatcher.tasks.discard(blobs)
         services().remove_soon()

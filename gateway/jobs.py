@@ -11,7 +11,8 @@ from gateway.archive import ARCHIVE, send_archive
 from gateway.downloads import send
 from gateway.services import services
 from gateway.uploads import Answer, accepted
-from pipeline.jobs import BadCursor, Job, Settled
+from pipeline.cursors import BadCursor
+from pipeline.jobs import Job, Settled
 from pipeline.problems import Problem
 
 api = private_routes("jobs", [404, 409, 413, 422, 429, 503, 507])
@@ -49,8 +50,12 @@ def cancel_job(path: models.JobPath) -> dict[str, Any]:
 def retry_job(path: models.JobPath) -> tuple[dict[str, Any], int]:
     """From the stage that failed; what was made stays. A cancelled job goes on where it was."""
     intake.admit(None)
+    owner = identity().owner
+    job = services().jobs.get(owner, path.id)
+    if job is None:
+        raise Problem("not_found")
     try:
-        found = services().jobs.retry(identity().owner, path.id)
+        found = services().jobs.retry(owner, path.id, intake.check_mails(job.options))
     except Settled as error:
         raise Problem("conflict", str(error)) from None
     if found is None:

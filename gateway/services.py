@@ -21,6 +21,7 @@ from pipeline.links import Links
 from pipeline.removals import Removals
 from pipeline.settings import Settings
 from pipeline.shares import Shares
+from pipeline.transcripts import Transcripts
 from pipeline.uploads import Uploads
 
 NAME = "spool"
@@ -46,6 +47,10 @@ class Services:
     @cached_property
     def accounts(self) -> Accounts:
         return Accounts(self.catalog, defaults(self.settings))
+
+    @cached_property
+    def transcripts(self) -> Transcripts:
+        return Transcripts(self.catalog)
 
     @cached_property
     def uploads(self) -> Uploads:

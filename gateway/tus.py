@@ -177,7 +177,7 @@ for _path in (PATH, f"{PATH}/<id>"):
 def _check_metadata(field: str | None) -> None:
     """What could not become a job is refused before its bytes come."""
     _, wanted = read_metadata(field)
-    intake.check_mails(wanted)
+    intake.check(wanted)
 
 
 def _checksum(header: Creation | Append) -> Checksum | None:

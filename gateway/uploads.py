@@ -37,6 +37,7 @@ def upload() -> Answer:
             receiver = receiving.Receiver(target, limit)
             form = multipart.receive(request.stream, boundary, receiver)
             wanted = intake.read_options(_flat(form.fields))
+            intake.check_model(wanted)
         found = intake.original(form.name, receiver.bytes, receiver.sha256, blob)
         return accepted(intake.accept(found, wanted, form.cover))
 
@@ -80,7 +81,7 @@ def _receive(name: str, wanted: Options) -> Answer:
     if request.headers.get("Content-Encoding", "identity") != "identity":
         raise Problem("media_type", "The body is the file itself, without a Content-Encoding.")
     expected = receiving.expected_digests(request.headers.get("Content-Digest"), request.headers.get("Repr-Digest"))
-    intake.check_mails(wanted)
+    intake.check(wanted)
     request.max_content_length = services().settings.upload_limit
     with intake.admitted(request.content_length) as limit:
         blob = new_original()

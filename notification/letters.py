@@ -49,11 +49,13 @@ class Letters:
 
     def write(self, task: Task, address: Address, message_id: str, blobs: BlobStore) -> EmailMessage:
         """Raises Unavailable or BlobMissing when the transcript cannot be read."""
-        done, title = task.job_state == "done", _shortened(_one_line(task.title), LONGEST_TITLE)
+        # Letters from before they knew what they tell have it of the job.
+        outcome = {"state": task.job_state, "reason": task.job_reason, **task.args}
+        done, title = outcome["state"] == "done", _shortened(_one_line(task.title), LONGEST_TITLE)
         words = {
             "done": done,
             "title": title,
-            "reason": task.job_reason,
+            "reason": outcome["reason"],
             "job_id": task.job_id,
             "downloads": self._downloads(task),
             "expires": _in_words(now() + timedelta(seconds=self.links.seconds)),

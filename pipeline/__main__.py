@@ -19,6 +19,7 @@ LIMITS = {
     "jobs": "Jobs that may be unfinished at a time.",
     "month_minutes": "Minutes of recordings a month (UTC).",
     "day_mails": "Mails a day (UTC) to others than the user.",
+    "day_speech_minutes": "Minutes of audio a day (UTC) for a speech service.",
     "keep_original_days": "After how many days an uploaded file is removed.",
     "keep_result_days": "After how many days a job is removed with all it made.",
 }

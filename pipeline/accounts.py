@@ -1,12 +1,12 @@
 """What each user may use, what they have used, and how long what is theirs is kept."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Engine, delete, func, insert, or_, select
+from sqlalchemy import ColumnElement, Engine, delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from pipeline.catalog import ENDED, AccountRow, ArtifactRow, JobRow, ReservationRow, UploadRow, UsageRow
@@ -34,6 +34,8 @@ class Limits:
     keep_result_days: int | None = None
     day_mails: int | None = None
     """To others than the user."""
+    day_speech_minutes: int | None = None
+    """Of audio for a speech service, see `pipeline.ledger`."""
 
     @property
     def bounded(self) -> bool:
@@ -50,6 +52,7 @@ class Use:
     """Unfinished, or on their way."""
     month_minutes: int
     day_mails: int
+    day_speech_minutes: int
 
 
 class QuotaExceeded(Exception):
@@ -69,6 +72,7 @@ def defaults(settings: Settings) -> Limits:
         settings.keep_original_days,
         settings.keep_result_days,
         settings.quota_day_mails,
+        settings.quota_day_speech_minutes,
     )
 
 
@@ -81,13 +85,13 @@ class Accounts:
 
     def limits(self, owner: str) -> Limits:
         with transaction(self.engine) as session:
-            return _over(session.get(AccountRow, owner), self.defaults)
+            return over(session.get(AccountRow, owner), self.defaults)
 
     def change(self, owner: str, **limits: int | None) -> Limits:
         """Sets fields of `Limits` for one user; None gives the default back."""
         with transaction(self.engine) as session:
             row = session.merge(AccountRow(owner=owner, **limits))
-            return _over(row, self.defaults)
+            return over(row, self.defaults)
 
     def use(self, owner: str) -> Use:
         with transaction(self.engine) as session:
@@ -97,7 +101,19 @@ class Accounts:
                 _open_jobs(session, owner),
                 _month_minutes(session, owner),
                 _day_mails(session, owner),
+                int(day_speech_seconds(session, owner) / 60),
             )
+
+    def glossary(self, owner: str) -> Sequence[str]:
+        """Names and terms that occur in the user's recordings."""
+        with transaction(self.engine) as session:
+            row = session.get(AccountRow, owner)
+            return tuple(row.glossary or ()) if row else ()
+
+    def set_glossary(self, owner: str, terms: Sequence[str]) -> None:
+        with transaction(self.engine) as session:
+            session.execute(_NEW_ACCOUNT, {"owner": owner})
+            session.execute(update(AccountRow).where(AccountRow.owner == owner).values(glossary=list(terms)))
 
     def admit(self, owner: str, asked: int) -> int:
         """How many bytes one more upload may have, of which `asked` are announced. Raises QuotaExceeded."""
@@ -132,13 +148,11 @@ class Accounts:
                 _fits("day_mails", limit, _day_mails(session, owner), count, _until(_tomorrow(now())))
 
     def _limits(self, session: Session, owner: str) -> Limits:
-        return _over(session.get(AccountRow, owner), self.defaults)
+        return over(session.get(AccountRow, owner), self.defaults)
 
     def _reserve(self, owner: str, asked: int | None, most: int) -> tuple[str, int]:
-        with transaction(self.engine) as session:
-            session.execute(_NEW_ACCOUNT, {"owner": owner})  # by itself: who shares its lock could not have it alone
-        with transaction(self.engine) as session:
-            _lock(session, owner)
+        with alone(self.engine, owner) as session:
+            _forget_reservations(session, owner)
             room = _room(session, owner, self._limits(session, owner), asked or 0)
             size = min(room, most) if asked is None else asked
             row = ReservationRow(id=uuid4().hex, owner=owner, bytes=size, until=now() + RESERVED)
@@ -153,11 +167,20 @@ class Accounts:
 _NEW_ACCOUNT = insert(AccountRow).prefix_with("IGNORE", dialect="mysql").prefix_with("OR IGNORE", dialect="sqlite")
 
 
-def _lock(session: Session, owner: str) -> None:
-    """Until the transaction ends, nobody else asks for this user."""
-    session.execute(select(AccountRow.owner).where(AccountRow.owner == owner).with_for_update())
-    over = ReservationRow.owner == owner, ReservationRow.until < now()
-    session.execute(delete(ReservationRow).where(*over))
+@contextmanager
+def alone(engine: Engine, owner: str) -> Iterator[Session]:
+    """A transaction in which nobody else asks for this user."""
+    with transaction(engine) as session:
+        session.execute(_NEW_ACCOUNT, {"owner": owner})  # by itself: who shares its lock could not have it alone
+    with transaction(engine) as session:
+        session.execute(select(AccountRow.owner).where(AccountRow.owner == owner).with_for_update())
+        yield session
+
+
+def _forget_reservations(session: Session, owner: str) -> None:
+    """Of uploads whose gateway died."""
+    run_out = ReservationRow.owner == owner, ReservationRow.until < now()
+    session.execute(delete(ReservationRow).where(*run_out))
 
 
 def _room(session: Session, owner: str, limits: Limits, asked: int) -> int:
@@ -181,7 +204,8 @@ def _more(session: Session, owner: str, limits: Limits, asked: int) -> int:
     return min(room)
 
 
-def _over(row: AccountRow | None, fallback: Limits) -> Limits:
+def over(row: AccountRow | None, fallback: Limits) -> Limits:
+    """What an account says, and where it says nothing the fallback."""
     own = {field.name: getattr(row, field.name) for field in fields(Limits)} if row else {}
     return replace(fallback, **{name: value for name, value in own.items() if value is not None})
 
@@ -231,6 +255,11 @@ def _reserving(owner: str) -> tuple[ColumnElement[bool], ...]:
 def _day_mails(session: Session, owner: str) -> int:
     today = UsageRow.owner == owner, UsageRow.at >= _day(now())
     return int(session.scalar(select(func.sum(UsageRow.mails)).where(*today)) or 0)
+
+
+def day_speech_seconds(session: Session, owner: str) -> float:
+    today = UsageRow.owner == owner, UsageRow.at >= _day(now())
+    return float(session.scalar(select(func.sum(UsageRow.speech_seconds)).where(*today)) or 0)
 
 
 def _month_minutes(session: Session, owner: str) -> int:

@@ -4,7 +4,20 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, MetaData, String, Text, UniqueConstraint
+from sqlalchemy import (
+    DDL,
+    JSON,
+    BigInteger,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Text,
+    UniqueConstraint,
+    event,
+)
+from sqlalchemy.dialects.mysql import MEDIUMTEXT
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 from pipeline.database import MYSQL_TABLE, UtcDateTime, now
@@ -22,7 +35,7 @@ class Base(DeclarativeBase):
             "pk": "pk_%(table_name)s",
         }
     )
-    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON}  # noqa: RUF012
+    type_annotation_map = {datetime: UtcDateTime, dict[str, Any]: JSON, list[str]: JSON}  # noqa: RUF012
 
 
 class JobRow(Base):
@@ -68,6 +81,8 @@ class TaskRow(Base):
         UniqueConstraint("job_id", "kind", "part"),
         Index(None, "state", "due_at"),
         Index(None, "state", "lease_until"),
+        Index(None, "kind", "state", "due_at"),
+        Index(None, "kind", "started_at"),
         MYSQL_TABLE,
     )
 
@@ -81,6 +96,10 @@ class TaskRow(Base):
     lapses: Mapped[int] = mapped_column(default=0)
     failures: Mapped[int] = mapped_column(default=0)
     failing_since: Mapped[datetime | None]
+    calls: Mapped[int] = mapped_column(default=0)
+    """To a service that takes money, whoever ran the task how often."""
+    calls_before: Mapped[int] = mapped_column(default=0)
+    """How many of them were made before its owner ran it again."""
     percent: Mapped[int] = mapped_column(default=0)
     speed: Mapped[float | None]
     """Seconds of the recording that the running attempt does in a second, if it knows."""
@@ -182,12 +201,15 @@ class AccountRow(Base):
     jobs: Mapped[int | None]
     month_minutes: Mapped[int | None]
     day_mails: Mapped[int | None]
+    day_speech_minutes: Mapped[int | None]
     keep_original_days: Mapped[int | None]
     keep_result_days: Mapped[int | None]
+    glossary: Mapped[list[str] | None]
+    """Names and terms of all the user's recordings."""
 
 
 class UsageRow(Base):
-    """What one job cost its owner; it outlives the job, because deleting gives no quota back."""
+    """What one job, or a task of it, cost its owner; it outlives the job, because deleting gives no quota back."""
 
     __tablename__ = "usage"
     __table_args__ = (Index(None, "owner", "at"), Index(None, "at"), MYSQL_TABLE)
@@ -199,6 +221,8 @@ class UsageRow(Base):
     seconds: Mapped[float] = mapped_column(default=0.0)
     mails: Mapped[int] = mapped_column(default=0)
     """To others than the owner."""
+    speech_seconds: Mapped[float] = mapped_column(default=0.0)
+    """Of audio for a speech service."""
 
 
 class ReservationRow(Base):
@@ -232,3 +256,41 @@ class RemovalRow(Base):
 
     blob: Mapped[str] = mapped_column(String(200), primary_key=True)
     at: Mapped[datetime] = mapped_column(default=now)
+
+
+_LONG_TEXT = Text().with_variant(MEDIUMTEXT(), "mysql")
+
+
+class PassageRow(Base):
+    """A piece of a job's newest transcript, as search finds it. On SQLite the table `passages_fts` is its index."""
+
+    __tablename__ = "passages"
+    __table_args__ = (
+        UniqueConstraint("job_id", "number"),
+        Index(None, "tokens", mysql_prefix="FULLTEXT").ddl_if(dialect="mysql"),
+        MYSQL_TABLE,
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger().with_variant(Integer(), "sqlite"), primary_key=True)
+    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    number: Mapped[int]
+    """Counts from 0 in the order of the transcript."""
+    start: Mapped[float]
+    """Seconds of the recording, as `end`."""
+    end: Mapped[float]
+    text: Mapped[str] = mapped_column(_LONG_TEXT)
+    tokens: Mapped[str] = mapped_column(_LONG_TEXT)
+    """What search compares, see `pipeline.analysis`."""
+
+
+FTS5 = (
+    "CREATE VIRTUAL TABLE passages_fts USING fts5(tokens, content='passages', content_rowid='id', tokenize='ascii')",
+    "CREATE TRIGGER passages_added AFTER INSERT ON passages BEGIN "
+    "INSERT INTO passages_fts (rowid, tokens) VALUES (new.id, new.tokens); END",
+    "CREATE TRIGGER passages_removed AFTER DELETE ON passages BEGIN "
+    "INSERT INTO passages_fts (passages_fts, rowid, tokens) VALUES ('delete', old.id, old.tokens); END",
+)
+"""https://www.sqlite.org/fts5.html#external_content_tables; what a deleted job takes along fires the triggers too."""
+for _statement in FTS5:
+    _made = DDL(_statement).execute_if(dialect="sqlite")  # type: ignore[no-untyped-call]
+    event.listen(PassageRow.__table__, "after_create", _made)

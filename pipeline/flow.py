@@ -3,10 +3,13 @@
     upload --\\
     fetch ----> extract --> measure --> encode x n --> join --> draw --\\
                    \\  \\----------------/     \\-----------------/       \\
-                    \\--> transcribe ------------------------------------> deliver
+                    \\--> cut --> transcribe x m --> merge -------------> deliver
+                          \\--------------------------/
 
 `measure` is there where a loudness or a length has to be known before anything is encoded. One `encode` makes the whole of a
 sound file, or a part of a long one; `join` puts the parts together once all of them are there. `draw` looks at what was made.
+`cut` finds what was said in a recording, in parts that a speech service can take (none where all is silence), and `merge` makes
+one transcript of what each `transcribe` heard. `render` writes a transcript's files anew after a correction.
 `deliver` waits for everything else of its job, and runs also when something failed: people hear of that too.
 """
 
@@ -21,26 +24,43 @@ class Stage:
     weight: int
     awaits: str | None = None
     """The kind of task that has to be done in all its parts before this one is made."""
+    shared: bool = False
+    """One may take long: owners take turns (of those who wait, the one is served first of whom the fewest tasks run), and what is
+    short does not wait behind it, see `pipeline.wiring.lanes`."""
+    waits: bool = False
+    """Mostly for a service, so that a process does many at a time."""
 
 
 STAGES = {
     "fetch": Stage(("extract",), 10),
-    "extract": Stage(("measure", "encode", "transcribe"), 5),
+    "extract": Stage(("measure", "encode", "cut"), 5),
     "measure": Stage(("encode",), 8),
     "encode": Stage(("join", "draw"), 35),
     "join": Stage(("draw",), 2, awaits="encode"),
     "draw": Stage((), 5),
-    "transcribe": Stage((), 60),
+    "cut": Stage(("transcribe", "merge"), 5, shared=True),
+    "transcribe": Stage(("merge",), 53, shared=True, waits=True),
+    "merge": Stage((), 2, awaits="transcribe"),
+    "render": Stage((), 2),
     "deliver": Stage((), 0),
 }
 FIRST = "extract"
 """What an upload begins with; a job by address begins with `fetch`."""
 LAST = "deliver"
+QUIET = "render"
+"""What its owner does to a job that has ended, and need not be told of."""
+RUNS = {"cut": 1, "transcribe": 100_000, "merge": 1, QUIET: 1}
+"""How many numbers of parts a run has, of the kinds that run anew: when a recording is transcribed again, or corrected."""
 
 
 def is_in_parts(kind: str) -> bool:
     """Whether tasks of `kind` are parts of one whole, which is made only of all of them."""
     return any(stage.awaits == kind for stage in STAGES.values())
+
+
+def run(kind: str, part: int) -> int:
+    """Which run of its kind a task belongs to, from 0."""
+    return part // RUNS[kind] if kind in RUNS else 0
 
 
 def check(kind: str, following: str) -> None:

@@ -1,8 +1,5 @@
 """Jobs as their owners see and steer them. Every question carries the owner: a foreign id is answered like one that never was."""
 
-import base64
-import binascii
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,20 +10,17 @@ from sqlalchemy.orm import Session, selectinload
 
 from pipeline import flow
 from pipeline.catalog import ENDED, ArtifactRow, DeletionRow, JobRow, TaskRow, UploadRow, UsageRow
+from pipeline.cursors import make_cursor, read_cursor
 from pipeline.database import changed, now, transaction
 from pipeline.errors import Busy
 from pipeline.messages import Message
 from pipeline.names import free_name
 from pipeline.options import Options
 from pipeline.removals import doom
-from pipeline.reuse import adopt, artifact, artifact_row
-from pipeline.stages import StageView, percent, stages
-from pipeline.tasks import messages, new_task, renew, settle
+from pipeline.reuse import adopt, artifact, artifact_row, recipe
+from pipeline.stages import StageView, current, percent, stages
+from pipeline.task_rows import messages, new_task, renew, settle
 from pipeline.work import HIDDEN, Artifact, NextTask
-
-
-class BadCursor(ValueError):
-    """The cursor was not made by `Jobs.list`."""
 
 
 class Settled(Exception):
@@ -55,10 +49,7 @@ class NewJob:
 
     @property
     def recipe(self) -> str:
-        """As that of its options; of the same options with another picture comes something else."""
-        if self.cover is None:
-            return self.options.recipe
-        return hashlib.sha256(f"{self.options.recipe} {self.cover.sha256}".encode()).hexdigest()
+        return recipe(self.options, self.cover.sha256 if self.cover else None)
 
 
 @dataclass(frozen=True)
@@ -117,11 +108,11 @@ class Jobs:
         """Newest first, with the cursor of the next page. Raises BadCursor."""
         wanted = _jobs(owner).order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit + 1)
         if cursor:
-            wanted = wanted.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*_read_cursor(cursor)))
+            wanted = wanted.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*_position(cursor)))
         with transaction(self.engine) as session:
             rows = session.scalars(wanted).all()
             page = [_view(row) for row in rows[:limit]]
-        return page, _make_cursor(page[-1]) if len(rows) > limit else None
+        return page, make_cursor(page[-1].created_at, page[-1].id) if len(rows) > limit else None
 
     def cancel(self, owner: str, job_id: str) -> Job | None:
         """Ends the job and its tasks, unless it has ended already; a worker notices within a second or two."""
@@ -134,13 +125,14 @@ class Jobs:
                 session.refresh(row, ["tasks"])
             return _view(row) if row else None
 
-    def retry(self, owner: str, job_id: str) -> tuple[Job, Sequence[Message]] | None:
-        """Runs a failed or cancelled job again, from where it ended. Raises Settled if there is nothing to run."""
+    def retry(self, owner: str, job_id: str, mails: int = 0) -> tuple[Job, Sequence[Message]] | None:
+        """Runs a failed or cancelled job again, from where it ended; `mails` as of a new job. Raises Settled if there is nothing to run."""
         with transaction(self.engine) as session:
             row = session.scalar(_jobs(owner).where(JobRow.id == job_id).with_for_update())
             if row is None:
                 return None
             again = _again(row)
+            session.add(UsageRow(owner=owner, mails=mails))
             row.state, row.reason, row.finished_at = "queued", None, None
             session.flush()
             session.refresh(row, ["tasks"])
@@ -230,14 +222,19 @@ _NEEDS = {
     "encode": "track",
     "join": "part",
     "draw": "audio",
-    "transcribe": "track",
+    "cut": "track",
+    "transcribe": "speech",
+    "merge": "track",
+    "render": "layer",
 }
 """The kind of artifact that each kind of task is made of."""
 
 
 def _again(job: JobRow) -> list[TaskRow]:
     """Queues what did not work out, and calls off what was still to be told of that."""
-    open_again = [task for task in job.tasks if task.state in ("failed", "cancelled") and task.kind != flow.LAST]
+    open_again = [
+        task for task in current(job.tasks) if task.state in ("failed", "cancelled") and task.kind != flow.LAST
+    ]
     if job.state not in ("failed", "cancelled") or not open_again:
         raise Settled("Only a job that failed or was cancelled can be run again.")
     there = {found.kind for found in job.artifacts}
@@ -291,16 +288,6 @@ def _view(row: JobRow) -> Job:
     )
 
 
-def _make_cursor(job: Job) -> str:
-    return base64.urlsafe_b64encode(f"{job.created_at.isoformat()} {job.id}".encode()).decode()
-
-
-def _read_cursor(cursor: str) -> tuple[datetime, str]:
-    try:
-        created_at, job_id = base64.urlsafe_b64decode(cursor.encode()).decode().split(" ")
-        moment = datetime.fromisoformat(created_at)
-        if moment.tzinfo is None:
-            raise BadCursor(cursor)
-        return moment, job_id
-    except (ValueError, binascii.Error) as error:
-        raise BadCursor(cursor) from error
+def _position(cursor: str) -> tuple[datetime, str]:
+    moment, (job_id,) = read_cursor(cursor, 1)
+    return moment, job_id

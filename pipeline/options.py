@@ -3,12 +3,13 @@
 import hashlib
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, ConfigDict, Field, HttpUrl, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, StringConstraints, model_validator
 
 from pipeline.audio import Audio, Listed
 
-Format = Literal["txt", "srt", "vtt", "json"]
+Format = Literal["txt", "srt", "vtt", "json", "docx", "md"]
 FORMATS: tuple[Format, ...] = ("txt", "srt", "vtt", "json")
+"""What is made where nothing else is asked for."""
 
 _BLANK = ("", [""])
 """In a form, and in a query where several may be given."""
@@ -25,10 +26,36 @@ def _lone(address: str) -> str:
 Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50)]
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
 Address = Annotated[str, StringConstraints(pattern=r"^[!-~]+@[!-~]+$", max_length=320), AfterValidator(_lone)]
+Term = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
+MOST_TERMS = 200
+"""Of a glossary."""
 Days = Annotated[int, Field(gt=0, le=36500)]
 
 
-class Options(Audio):
+class Wording(BaseModel):
+    """How the words of a recording are made out and written down."""
+
+    language: str | None = Field(
+        None, pattern=r"^[a-z]{2,3}$", description="The language spoken, ISO 639-1; found out if unset."
+    )
+    translate: bool = Field(False, description="Whether to write down what was said in English, whatever was spoken.")
+    model: str | None = Field(
+        None, max_length=200, description="Which of the installation's speech models to ask; the first if unset."
+    )
+    glossary: Annotated[tuple[Term, ...], Listed] = Field(
+        (), max_length=MOST_TERMS, description="Names and terms that occur, spelt as they should be."
+    )
+    speakers: bool = Field(False, description="Whether to tell who speaks, where the model can.")
+    by_channel: bool = Field(
+        False, description="Whether each channel of a stereo recording is a speaker by itself, as in phone calls."
+    )
+    formats: Annotated[tuple[Format, ...], Listed] = Field(
+        FORMATS, min_length=1, description="Which transcripts to make."
+    )
+    txt_times: bool = Field(False, description="Whether paragraphs of txt, docx and md begin with their time.")
+
+
+class Options(Audio, Wording):
     """What is not given is None or empty, and then the installation's default holds. Other names may stand beside."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -42,12 +69,6 @@ class Options(Audio):
         return {name: value for name, value in given.items() if value not in _BLANK or name in _SAYS_NONE}
 
     title: Title | None = Field(None, description="What the job is called; the file's name if unset.")
-    language: str | None = Field(
-        None, pattern=r"^[a-z]{2,3}$", description="The language spoken, ISO 639-1; found out if unset."
-    )
-    formats: Annotated[tuple[Format, ...], Listed] = Field(
-        FORMATS, min_length=1, description="Which transcripts to make."
-    )
     transcribe: bool = Field(True, description="Whether to make transcripts at all.")
     tags: Annotated[tuple[Tag, ...], Listed] = Field((), max_length=20, description="Words to find the job by.")
     notify: Annotated[tuple[Address, ...], Listed] | None = Field(
@@ -67,8 +88,8 @@ class Options(Audio):
     def recipe(self) -> str:
         """The same for options that lead to the same results from the same bytes. A title stands in the tags of sound files."""
         sound = self.model_dump(include=set(Audio.model_fields))
-        words = (self.transcribe, self.transcribe and self.language, self.transcribe and sorted(set(self.formats)))
-        asked = (sorted(sound.items()), words, self.title)
+        words = self.model_dump(include=set(Wording.model_fields)) | {"formats": sorted(set(self.formats))}
+        asked = (sorted(sound.items()), sorted(words.items()) if self.transcribe else None, self.title)
         return hashlib.sha256(repr(asked).encode()).hexdigest()
 
 

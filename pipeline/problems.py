@@ -63,6 +63,7 @@ KINDS = {
     "quota_jobs": Kind(429, "As many of your jobs are unfinished as may be at a time."),
     "quota_minutes": Kind(429, "As much has been worked on for you as may be this month."),
     "too_many_uploads": Kind(429, "As many of your uploads are unfinished as may be; finish one or delete it."),
+    "precondition_required": Kind(428, "The request must say which version it changes."),
     "headers_too_large": Kind(431, "The request's headers are too large."),
     "checksum_wrong": Kind(460, "The bytes did not arrive as they were sent; send them again."),
     "internal": Kind(500, "Something went wrong on our side."),

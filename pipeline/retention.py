@@ -12,11 +12,11 @@ from pipeline.catalog import ENDED, AccountRow, ArtifactRow, JobRow
 from pipeline.database import now, transaction
 from pipeline.jobs import erase
 from pipeline.removals import doom
-from pipeline.work import HIDDEN
+from pipeline.work import PASSING
 
 log = structlog.get_logger()
 BATCH = 50
-_RAW = "original", *HIDDEN
+_RAW = "original", *PASSING
 """Kinds of artifacts that go with the uploaded file."""
 
 Due = tuple[ColumnElement[bool], ...]

@@ -1,5 +1,6 @@
 """The same bytes again, from the same owner: stored once, and with the same options not worked on again."""
 
+import hashlib
 from uuid import uuid4
 
 from sqlalchemy import Select, select
@@ -7,8 +8,20 @@ from sqlalchemy.orm import Session
 
 from pipeline.catalog import ArtifactRow, JobRow
 from pipeline.names import free_name, stem
+from pipeline.options import Options
 from pipeline.removals import doom
-from pipeline.work import HIDDEN, Artifact
+from pipeline.search import share
+from pipeline.work import HIDDEN, PASSING, Artifact
+
+_UNSHARED = {"original", *PASSING} - {"track"}
+"""What a twin's results do without. Its track is not made again either: another transcript can be made of it."""
+
+
+def recipe(options: Options, cover_sha256: str | None) -> str:
+    """As that of the options; of the same options with another picture comes something else."""
+    if cover_sha256 is None:
+        return options.recipe
+    return hashlib.sha256(f"{options.recipe} {cover_sha256}".encode()).hexdigest()
 
 
 def adopt(session: Session, job: JobRow, original: Artifact) -> bool:
@@ -56,13 +69,14 @@ def _original(job: JobRow) -> ArtifactRow | None:
 
 
 def _share_results(session: Session, twin: JobRow, job: JobRow, taken: str) -> None:
-    """Under the new job's title; the bytes stay where they are."""
+    """Under the new job's title; the bytes stay where they are. What people do not see keeps its names."""
     names = {taken}
     for made in twin.artifacts:
-        if made.kind not in ("original", *HIDDEN):
-            name = free_name(_renamed(made, job.title), names)
+        if made.kind not in _UNSHARED:
+            name = free_name(made.name if made.kind in HIDDEN else _renamed(made, job.title), names)
             names.add(name)
             session.add(artifact_row(job.id, artifact(made), name=name))
+    share(session, twin.id, job.id)
 
 
 def _renamed(made: ArtifactRow, title: str) -> str:

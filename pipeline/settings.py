@@ -72,6 +72,11 @@ class Settings(BaseSettings):
     quota_day_mails: int | None = Field(
         100, gt=0, description="Mails a day (UTC) that each user's jobs may send to others than that user."
     )
+    quota_day_speech_minutes: int | None = Field(
+        None,
+        gt=0,
+        description="Minutes of audio that each user may have sent to a speech service a day (UTC); no limit if unset.",
+    )
     keep_original_days: int | None = Field(
         None, gt=0, description="After how many days the uploaded file of a finished job is removed; never if unset."
     )
@@ -93,7 +98,34 @@ class Settings(BaseSettings):
     speech_key: SecretStr | None = Field(None, description="The key that endpoint asks for.")
     speech_model: str = Field(
         "tiny.en",
-        description="The model asked for. For speech/ itself: `tiny.en` from its package, or a folder that holds a CTranslate2 model.",
+        description="The model asked for. speech/ itself serves it: `tiny.en` or `base` from their packages, or a folder that holds a CTranslate2 model. Gateway, transcriber and speech/ have to agree on it.",
+    )
+    speech_models: str = Field(
+        "",
+        description="Further models that a job may ask for instead, separated by spaces, for example `base /models/my-model`; speech/ serves them too.",
+    )
+    speech_cache: Path | None = Field(
+        None, description="Where speech/ joins models that come in pieces; `~/.cache/spool` if unset."
+    )
+    speech_idle_seconds: float = Field(
+        0,
+        ge=0,
+        allow_inf_nan=False,
+        description="After how long speech/ takes an unused model out of memory; 0 for never.",
+    )
+    speech_waiting: int = Field(8, ge=0, description="How many requests may wait in speech/; the next one gets 429.")
+    speech_waiting_seconds: float = Field(
+        900, gt=0, allow_inf_nan=False, description="How long each of them may wait, before it gets 429 too."
+    )
+    speech_piper: Path | None = Field(
+        None,
+        description="The Python of an environment that has Piper, with which speech/ speaks; it does not if unset.",
+    )
+    speech_voices: Path | None = Field(
+        None, description="A folder with Piper's voices: `NAME.onnx` and `NAME.onnx.json`."
+    )
+    speech_in_flight: int = Field(
+        2, ge=1, le=64, description="How many parts of recordings one transcriber has at the speech service at a time."
     )
     audio_bitrate: int = Field(128, ge=8, le=320, description="Bit rate of MP3s, in kbit/s.")
     part_minutes: float = Field(

@@ -31,9 +31,22 @@ class StageView:
 def stages(row: JobRow) -> list[StageView]:
     """Those that the job has or will have, in their order."""
     options = Options.model_validate(row.options)
-    begun = {task.kind for task in row.tasks}
-    wanted = _wanted(row, options) if row.state != "done" else set()
-    return [_stage(row, options, kind) for kind in flow.STAGES if kind in begun | wanted]
+    tasks = current(row.tasks)
+    wanted = _wanted(tasks, options) if row.state != "done" and not row.reused else set()
+    kinds = {task.kind for task in tasks} | wanted
+    return [
+        _stage(row, options, kind, [task for task in tasks if task.kind == kind])
+        for kind in flow.STAGES
+        if kind in kinds
+    ]
+
+
+def current(tasks: Sequence[TaskRow]) -> Sequence[TaskRow]:
+    """Without those of earlier runs, where a recording was transcribed again, and of earlier corrections."""
+    for kinds in ("cut", "transcribe", "merge"), (flow.QUIET,):
+        last = max((flow.run(task.kind, task.part) for task in tasks if task.kind in kinds), default=0)
+        tasks = [task for task in tasks if task.kind not in kinds or flow.run(task.kind, task.part) == last]
+    return tasks
 
 
 def percent(found: Sequence[StageView]) -> int:
@@ -44,19 +57,21 @@ def percent(found: Sequence[StageView]) -> int:
     return sum(stage.percent * weights[stage.name] for stage in found) // max(1, sum(weights.values()))
 
 
-def _wanted(row: JobRow, options: Options) -> set[str]:
+def _wanted(tasks: Sequence[TaskRow], options: Options) -> set[str]:
+    """Where nobody speaks, `cut` leaves nothing to transcribe."""
     wanted = {
         "measure": options.profile(bitrate=0).loudness != "off",
-        "join": any("part" in task.args for task in row.tasks),
+        "join": any(task.kind == "encode" and "part" in task.args for task in tasks),
         "draw": options.waveform,
-        "transcribe": options.transcribe,
+        "cut": options.transcribe,
+        "transcribe": options.transcribe and all(task.kind != "merge" for task in tasks),
+        "merge": options.transcribe,
         flow.LAST: bool(options.notify),
     }
     return {"extract", "encode", *(kind for kind, is_wanted in wanted.items() if is_wanted)}
 
 
-def _stage(row: JobRow, options: Options, kind: str) -> StageView:
-    tasks = [task for task in row.tasks if task.kind == kind]
+def _stage(row: JobRow, options: Options, kind: str, tasks: Sequence[TaskRow]) -> StageView:
     if not tasks:
         ended_before = row.state in ("failed", "cancelled") and kind != flow.LAST
         return StageView(kind, row.state if ended_before else "queued", 0, None)

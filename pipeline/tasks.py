@@ -7,20 +7,21 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import uuid4
 
 from sqlalchemy import ColumnElement, Engine, func, select, update
 from sqlalchemy.orm import Session
 
 from pipeline import flow
-from pipeline.catalog import ENDED, JobRow, TaskRow
+from pipeline.catalog import JobRow, TaskRow
 from pipeline.database import changed, now, transaction
 from pipeline.messages import Message
 from pipeline.options import Options
 from pipeline.removals import doom
 from pipeline.results import keep
 from pipeline.reuse import artifact
-from pipeline.work import NextTask, Result, Task
+from pipeline.task_rows import call_off_parts, is_moot, messages, new_task, queue_again, settle
+from pipeline.turns import next_in_turn
+from pipeline.work import Result, Task
 
 MAX_LAPSES = 3
 """Attempts that may end without a word (a killed worker, a lost machine) before the task is given up."""
@@ -37,11 +38,25 @@ class Tasks:
     lease: float = 30
     patience: float = 86400
 
-    def claim(self, task_id: str, worker: str) -> Task | None:
+    def claim(self, task_id: str, worker: str, kind: str = "") -> Task | None:
         """Takes a queued task under a lease. None if there is none: done, cancelled, deleted or taken.
 
-        A message that comes before its time is as good as one in time: clocks of machines differ.
+        Where owners take turns at tasks of the message's `kind`, it is that of whoever's turn it is: each message is good for
+        one task, and which one does not matter. A message that comes before its time is as good as one in time: clocks of
+        machines differ.
         """
+        while turn := self._turn(kind):
+            if task := self._claim(turn, worker):  # else somebody was faster
+                return task
+        return self._claim(task_id, worker)
+
+    def _turn(self, kind: str) -> str | None:
+        if kind not in flow.STAGES or not flow.STAGES[kind].shared:
+            return None
+        with transaction(self.engine) as session:
+            return next_in_turn(session, kind)
+
+    def _claim(self, task_id: str, worker: str) -> Task | None:
         with transaction(self.engine) as session:
             row = _locked(session, TaskRow.id == task_id, TaskRow.state == "queued")
             if row is None:
@@ -84,7 +99,7 @@ class Tasks:
         with transaction(self.engine) as session:
             if not _end(session, task, state="failed", reason=reason):
                 return []
-            _call_off_parts(session, task.job_id, task.kind)
+            call_off_parts(session, task.job_id, task.kind)
             return messages(task.trace, settle(session, task.job_id))
 
     def retry(self, task: Task, reason: str, delay: float | None = None) -> list[Message]:
@@ -169,40 +184,6 @@ def backoff(failures: int) -> float:
     return full * random.uniform(0.5, 1.0)  # noqa: S311
 
 
-def new_task(job_id: str, following: NextTask) -> TaskRow:
-    return TaskRow(
-        id=uuid4().hex,
-        job_id=job_id,
-        kind=following.kind,
-        part=following.part,
-        args=dict(following.args),
-        state="queued",
-    )
-
-
-def settle(session: Session, job_id: str) -> list[TaskRow]:
-    """Ends a job whose tasks have all ended, and makes the tasks that tell of it."""
-    job = session.get_one(JobRow, job_id, with_for_update=True)
-    tasks = session.scalars(select(TaskRow).where(TaskRow.job_id == job_id).order_by(TaskRow.finished_at)).all()
-    if job.state in ENDED or any(task.state not in ENDED for task in tasks):
-        return []
-    job.reason = next((task.reason for task in tasks if task.state == "failed"), None)
-    job.state, job.finished_at = "failed" if job.reason else "done", now()
-    letters = _letters(job, sum(task.kind == flow.LAST for task in tasks))
-    session.add_all(letters)
-    session.flush()
-    return letters
-
-
-def _letters(job: JobRow, sent: int) -> list[TaskRow]:
-    """A task for each address, numbered after those of earlier runs."""
-    addresses = Options.model_validate(job.options).notify or ()
-    return [
-        new_task(job.id, NextTask(flow.LAST, sent + number, {"address": address}))
-        for number, address in enumerate(addresses)
-    ]
-
-
 def _view(job: JobRow, row: TaskRow) -> Task:
     return Task(
         id=row.id,
@@ -217,6 +198,8 @@ def _view(job: JobRow, row: TaskRow) -> Task:
         job_reason=job.reason,
         artifacts=[artifact(found) for found in job.artifacts],
         trace=job.trace,
+        failures=row.failures,
+        calls=row.calls - row.calls_before,
     )
 
 
@@ -255,57 +238,25 @@ def _touch(session: Session, job_id: str) -> None:
     session.execute(update(JobRow).where(JobRow.id == job_id).values(changed_at=now()))
 
 
-def renew(row: TaskRow) -> None:
-    """Queues a task that had ended, as if nothing had been held against it."""
-    _queue_again(row, now())
-    row.failures, row.lapses = 0, 0
-    row.failing_since = row.reason = row.finished_at = row.started_at = None
-
-
-def _queue_again(row: TaskRow, due: datetime) -> None:
-    row.state, row.due_at, row.published_at, row.lease_until = "queued", due, None, None
-    row.percent, row.speed = 0, None
-
-
 def _return(session: Session, row: TaskRow, due: datetime) -> list[TaskRow]:
     """Puts a running task back into the queue, or calls it off if it is a part of what has failed; gives what goes on from there."""
-    _queue_again(row, due)
+    queue_again(row, due)
     session.flush()
-    if not _is_moot(session, row):
+    if not is_moot(session, row):
         return [row]
-    _call_off_parts(session, row.job_id, row.kind)
+    call_off_parts(session, row.job_id, row.kind)
     return settle(session, row.job_id)
-
-
-def _is_moot(session: Session, row: TaskRow) -> bool:
-    """It is a part, and another one has failed."""
-    failed = TaskRow.job_id == row.job_id, TaskRow.kind == row.kind, TaskRow.state == "failed"
-    return flow.is_in_parts(row.kind) and session.scalar(select(TaskRow.id).where(*failed).limit(1)) is not None
 
 
 def _give_up(session: Session, row: TaskRow, reason: str) -> list[TaskRow]:
     row.state, row.reason, row.finished_at, row.lease_until, row.speed = "failed", reason, now(), None, None
     session.flush()
-    _call_off_parts(session, row.job_id, row.kind)
+    call_off_parts(session, row.job_id, row.kind)
     return settle(session, row.job_id)
-
-
-def _call_off_parts(session: Session, job_id: str, kind: str) -> None:
-    """One part has failed: nobody needs to begin another. Those that run may end, so that less is left for a retry."""
-    if flow.is_in_parts(kind):
-        waiting = TaskRow.job_id == job_id, TaskRow.kind == kind, TaskRow.state == "queued"
-        session.execute(update(TaskRow).where(*waiting).values(state="cancelled", finished_at=now()))
 
 
 def _ago(seconds: float) -> datetime:
     return now() - timedelta(seconds=seconds)
-
-
-def messages(trace: str | None, rows: Iterable[TaskRow]) -> list[Message]:
-    """What to publish for queued tasks."""
-    return [
-        Message(task_id=row.id, job_id=row.job_id, kind=row.kind, attempt=row.attempt or 0, trace=trace) for row in rows
-    ]
 
 
 def count_waiting(engine: Engine, kind: str) -> int:

@@ -138,10 +138,15 @@ class _Handler(WSGIRequestHandler):
         """Probes are not worth a line each."""
 
 
-def serve_metrics(port: int, ready: Ready, **said: str) -> MetricsServer:
+Remarks = Callable[[], Mapping[str, str]]
+"""Gives what whoever runs a service should know, and what is no reason to send it no work."""
+
+
+def serve_metrics(port: int, ready: Ready, remarks: Remarks = dict, **said: str) -> MetricsServer:
     """Serves /metrics, /healthz and /readyz beside a worker until the process ends or `shutdown` and `server_close` are called.
 
-    `said` stands in what /readyz tells. Raises OSError if the port is taken; port 0 takes a free one, see `server_port`.
+    `said`, and what `remarks` give at the time, stand in what /readyz tells.
+    Raises OSError if the port is taken; port 0 takes a free one, see `server_port`.
     """
 
     def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -153,7 +158,7 @@ def serve_metrics(port: int, ready: Ready, **said: str) -> MetricsServer:
                 return _say(start_response, {"status": "ok"}, 200)
             case "/readyz":
                 told, status = readiness.answer(ready())
-                return _say(start_response, {**told, **said}, status)
+                return _say(start_response, {**told, **said, **remarks()}, status)
         return _say(start_response, {"status": "not found"}, 404)
 
     server = make_server("", port, serve, server_class=MetricsServer, handler_class=_Handler)

@@ -1,7 +1,8 @@
 """Picks the adapters by the schemes in the settings. Only `__main__`, `wsgi` and the embedded suite call this."""
 
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
@@ -10,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import structlog
 from sqlalchemy import Engine
 
-from pipeline import child, database, memory, telemetry
+from pipeline import child, database, flow, memory, telemetry
 from pipeline.blobs import BlobStore
 from pipeline.dispatch import Dispatcher
 from pipeline.errors import Unavailable
@@ -77,12 +78,35 @@ def dispatcher(settings: Settings, catalog: Engine, broker: Queue) -> Dispatcher
     return Dispatcher(tasks, broker, interval=settings.sweep_seconds, lost=settings.lost_seconds)
 
 
-def worker(settings: Settings, handlers: Mapping[str, Handler], sender: Dispatcher, store: BlobStore) -> Worker:
-    return Worker(handlers, sender.tasks, sender, store, settings.scratch, settings.grace_seconds)
+def workers(
+    settings: Settings, handlers: Mapping[str, Handler], sender: Dispatcher, store: BlobStore
+) -> Sequence[Worker]:
+    """Those of one process, each to be run in a thread of its own."""
+    return [
+        Worker(handlers, sender.tasks, sender, store, settings.scratch, settings.grace_seconds, number, kinds)
+        for number, kinds in enumerate(lanes(handlers, settings.speech_in_flight))
+    ]
 
 
-def run_worker(service: str, settings: Settings, handlers: Callable[[Settings, Engine], Mapping[str, Handler]]) -> None:
-    """Runs one worker of `service` with its sweeper, and what finishes removals, until SIGTERM or SIGINT; then it hands back what it holds."""
+def lanes(kinds: Iterable[str], in_flight: int) -> Sequence[Sequence[str]]:
+    """Which of `kinds` each worker of a process takes: one those that are short, others each a kind of which one may take long."""
+    short = [kind for kind in kinds if not flow.STAGES[kind].shared]
+    long = [kind for kind in kinds if flow.STAGES[kind].shared]
+    own = [[kind] for kind in long for _ in range(in_flight if flow.STAGES[kind].waits else 1)]
+    return [lane for lane in (short, *own) if lane]
+
+
+def run_worker(
+    service: str,
+    settings: Settings,
+    handlers: Callable[[Settings, Engine], Mapping[str, Handler]],
+    remarks: telemetry.Remarks = dict,
+) -> None:
+    """Runs the workers of one process of `service` with their sweeper, and what finishes removals, until SIGTERM or SIGINT;
+    then they hand back what they hold.
+
+    `remarks` as in `telemetry.serve_metrics`.
+    """
     memory.give_back()
     telemetry.configure(settings.log_format, service)
     if (settings.queue_url or "").startswith("memory:"):
@@ -91,14 +115,24 @@ def run_worker(service: str, settings: Settings, handlers: Callable[[Settings, E
     log.info("children are kept from the network", by=child.isolation())
     if settings.metrics_port:
         ready = checks(catalog=lambda: database.ping(catalog), blobs=store.ping)
-        telemetry.serve_metrics(settings.metrics_port, ready, isolation=child.isolation())
+        telemetry.serve_metrics(settings.metrics_port, ready, remarks, isolation=child.isolation())
     sender = dispatcher(settings, catalog, broker)
     handle, stop = handlers(settings, catalog), stop_on_signals()
     Thread(target=sender.run, args=(stop,), name="sweeper", daemon=True).start()
     Thread(target=Removals(catalog, store).run, args=(stop,), name="removals", daemon=True).start()
-    worker(settings, handle, sender, store).run(stop)
+    work(workers(settings, handle, sender, store), stop)
     broker.close()
     store.close()
+
+
+def work(together: Sequence[Worker], stop: Event) -> None:
+    """Runs workers until told to stop. If one breaks, the others hand back what they hold too, and its error is raised."""
+    with ThreadPoolExecutor(len(together), "worker") as threads:
+        running = [threads.submit(worker.run, stop) for worker in together]
+        wait(running, return_when=FIRST_COMPLETED)
+        stop.set()
+    for ended in running:
+        ended.result()
 
 
 def stop_on_signals() -> Event:

@@ -8,9 +8,14 @@ from typing import Any, Literal, Protocol
 from pipeline.blobs import BlobStore
 from pipeline.options import Options
 
-ArtifactKind = Literal["original", "track", "cover", "part", "audio", "waveform", "transcript"]
-HIDDEN: tuple[ArtifactKind, ...] = ("track", "cover", "part")
-"""What is on its way between tasks: the recording's sound, its picture, encoded parts. Users never see them."""
+ArtifactKind = Literal[
+    "original", "track", "cover", "part", "speech", "heard", "layer", "audio", "waveform", "transcript"
+]
+PASSING: tuple[ArtifactKind, ...] = ("track", "cover", "part", "speech", "heard")
+"""What is on its way between tasks: the recording's sound, its picture, encoded parts, what a part's speech service hears and
+what it heard."""
+HIDDEN: tuple[ArtifactKind, ...] = (*PASSING, "layer")
+"""What users never see as files. Layers are the versions of a transcript, see `pipeline.transcript`; they stay with the job."""
 
 
 class Progress(Protocol):
@@ -63,6 +68,10 @@ class Task:
     artifacts: Sequence[Artifact]
     """The job's artifacts when the attempt began."""
     trace: str | None = None
+    failures: int = 0
+    """How often it was to be tried again."""
+    calls: int = 0
+    """To a service that takes money, by all attempts since its owner last ran it, see `pipeline.ledger`."""
 
     def blob_id(self, label: str) -> str:
         """Names a blob of this attempt; two attempts never write the same name."""
@@ -76,6 +85,15 @@ class Task:
         return found[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A piece of a transcript as search shows it; `start` and `end` in seconds of the recording."""
+
+    start: float
+    end: float
+    text: str
+
+
 @dataclass(frozen=True)
 class Result:
     """What a handler made and found out: new artifacts, and the tasks that now can be done."""
@@ -87,7 +105,9 @@ class Result:
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What was found out of artifacts of the job, by their blobs, to stand beside what is known of them."""
     spent: Sequence[Artifact] = ()
-    """Artifacts of the job that nobody needs any more."""
+    """Artifacts of the job that nobody needs any more. One that is made anew under the same name and kind keeps its id."""
+    passages: Sequence[Passage] | None = None
+    """What the job's transcript can be found by from now on, instead of what it was found by; None to leave that."""
 
 
 Handler = Callable[[Task, BlobStore, Path, Progress], Result]

@@ -3,7 +3,7 @@
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,11 +109,18 @@ class Worker:
     blobs: BlobStore
     scratch: Path | None = None
     grace: float = 20
-    name: str = field(default_factory=lambda: f"{socket.gethostname()}:{os.getpid()}")
+    lane: int = 0
+    """Which of those of its process it is."""
+    kinds: Sequence[str] = ()
+    """Those that it takes; all that it has handlers for if none are named."""
+
+    @property
+    def name(self) -> str:
+        return f"{socket.gethostname()}:{os.getpid()}:{self.lane}"
 
     def run(self, stop: Event) -> None:
         """Works until told to stop; then what runs is handed back within `grace`."""
-        consumer = self.dispatcher.queue.consumer(tuple(self.handlers))
+        consumer = self.dispatcher.queue.consumer(tuple(self.kinds or self.handlers))
         try:
             while not stop.is_set():
                 if delivery := consumer.receive(BEAT):
@@ -129,9 +136,10 @@ class Worker:
         message = delivery.message
         with structlog.contextvars.bound_contextvars(job=message.job_id, task=message.task_id, trace=message.trace):
             try:
-                task = self._patiently(lambda: self.tasks.claim(message.task_id, self.name), stop)
+                task = self._patiently(lambda: self.tasks.claim(message.task_id, self.name, message.kind), stop)
                 if task is not None:
-                    self._attempt(task, stop)
+                    with structlog.contextvars.bound_contextvars(**_context(task)):  # it may be another's turn
+                        self._attempt(task, stop)
             except Unavailable:
                 raise
             except Exception:
@@ -152,7 +160,6 @@ class Worker:
         ENDED.labels(task.kind, type(outcome).__name__.lower()).inc()
         log.info(
             "attempt ended",
-            kind=task.kind,
             attempt=task.attempt,
             outcome=type(outcome).__name__,
             seconds=round(seconds, 3),

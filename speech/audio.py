@@ -20,8 +20,8 @@ LONGEST = 12 * 3600
 _DEADLINE = 1800
 
 
-def decode(audio: Path, beat: Callable[[], None]) -> Any:
-    """Returns the samples as an array of int16 that stays on the disk, beside `audio`. Raises Unusable, and what `beat` raises."""
+def decode(audio: Path, beat: Callable[[], None]) -> "Samples":
+    """Returns the samples, which stay on the disk, beside `audio`. Raises Unusable, and what `beat` raises."""
     output = partial(
         ffmpeg.output, filename="file:samples.raw", format="s16le", ac=1, ar=RATE, t=LONGEST + 1, map_metadata=-1
     )
@@ -39,12 +39,22 @@ def decode(audio: Path, beat: Callable[[], None]) -> Any:
         raise Unusable("The file could not be read as audio.", "file") from failure
     if seconds > LONGEST:
         raise Unusable(f"The recording is longer than {LONGEST // 3600} hours.", "file")
-    return _samples(audio.with_name("samples.raw"))
+    return Samples(audio.with_name("samples.raw"))
 
 
-def _samples(raw: Path) -> Any:
-    import numpy as np
+class Samples:
+    """Sixteen-bit samples in a file. Slices of it are read each time: a mapped file would count as memory."""
 
-    if not raw.stat().st_size:  # an empty file cannot be mapped
-        return np.zeros(0, np.int16)
-    return np.memmap(raw, np.int16, mode="r")
+    def __init__(self, raw: Path) -> None:
+        self._raw = raw
+        self._length = raw.stat().st_size // 2
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, part: slice) -> Any:
+        """An array of int16."""
+        import numpy as np
+
+        begin, end, _ = part.indices(self._length)
+        return np.fromfile(self._raw, np.int16, end - begin, offset=2 * begin)

@@ -1,28 +1,57 @@
-"""What a speech model is asked and what it answers; `speech.whisper` is the real one."""
+"""What a speech model is asked and what it answers; `speech.shelf` has the real ones."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator, model_validator
+
+PROMPT_CHARACTERS = 10_000
+"""More than any model reads: Whisper takes the last 223 tokens."""
 
 
 class Wishes(BaseModel):
-    """The form of POST /v1/audio/transcriptions, https://platform.openai.com/docs/api-reference/audio/createTranscription."""
+    """The form of POST /v1/audio/transcriptions, https://platform.openai.com/docs/api-reference/audio/createTranscription.
 
+    `task` is what the address says.
+    """
+
+    task: Literal["transcribe", "translate"] = "transcribe"
     model: str
     language: str | None = None
-    """ISO 639-1; detected where it is not given."""
-    prompt: str | None = None
+    """ISO 639-1, of what is said; detected where it is not given."""
+    prompt: str | None = Field(None, max_length=PROMPT_CHARACTERS)
     temperature: float = Field(0, ge=0, le=1)
-    response_format: Literal["json", "text", "verbose_json"] = "json"
+    response_format: Literal["json", "text", "verbose_json", "srt", "vtt"] = "json"
     granularities: list[Literal["segment", "word"]] = Field([], alias="timestamp_granularities[]")
+    stream: bool = False
+
+    @field_validator("language")
+    @classmethod
+    def _plain(cls, language: str | None) -> str | None:
+        return language.strip().lower() or None if language else None
+
+    @model_validator(mode="after")
+    def _streamable(self) -> Self:
+        if self.stream and self.timed:
+            raise Unusable("Only json and text can be streamed.", "response_format")
+        return self
+
+    @property
+    def timed(self) -> bool:
+        """The answer tells when something was said."""
+        return self.response_format not in ("json", "text")
 
 
 class Word(BaseModel):
+    """`probability` is not OpenAI's; its SDKs hand it on."""
+
     word: str
     start: float
     end: float
+    probability: float
 
 
 class Segment(BaseModel):
@@ -38,19 +67,17 @@ class Segment(BaseModel):
     avg_logprob: float
     compression_ratio: float
     no_speech_prob: float
+    words: list[Word] = Field([], exclude=True)
 
 
-class Speech(BaseModel):
-    """What was said in `duration` seconds."""
+@dataclass
+class Hearing:
+    """A recording of `duration` seconds while it is heard: `segments` come one by one, and `beat` is called all along."""
 
-    language: str
     duration: float
-    segments: list[Segment]
-    words: list[Word] = []
-
-    @property
-    def text(self) -> str:
-        return "".join(segment.text for segment in self.segments).strip()
+    language: str
+    """ISO 639-1; sure once the first segment has come."""
+    segments: Iterator[Segment]
 
 
 class Unusable(Exception):
@@ -62,14 +89,14 @@ class Unusable(Exception):
         self.param = param
 
 
-class Model(Protocol):
-    name: str
+class Models(Protocol):
+    def ready(self) -> Mapping[str, bool]:
+        """Tells of each model whether its files are there; loads nothing."""
 
-    def ready(self) -> bool:
-        """Tells whether the model's files are there; loads nothing."""
+    def hearing(
+        self, model: str, audio: Path, wishes: Wishes, beat: Callable[[], None]
+    ) -> AbstractContextManager[Hearing]:
+        """Entered for one request at a time. `audio` lies alone in a folder that the model may write to.
 
-    def transcribe(self, audio: Path, wishes: Wishes, beat: Callable[[], None]) -> Speech:
-        """Called for one request at a time. `audio` lies alone in a folder that the model may write to.
-
-        It calls `beat` every few seconds, and what that raises goes on. Raises Unusable.
+        `beat` is called every few seconds, and what it raises goes on. Raises Unusable.
         """

@@ -57,7 +57,7 @@ class Installation:
             },
             "sync": {**shared, "SPOOL_FETCH_NETWORKS": "127.0.0.0/8"},
             "converter": shared,
-            "transcriber": {**shared, "SPOOL_SPEECH_URL": f"http://127.0.0.1:{self.ports['speech']}/v1"},
+            "transcriber": {"SPOOL_SPEECH_URL": f"http://127.0.0.1:{self.ports['speech']}/v1", **shared},
             "notification": {
                 **shared,
                 "SPOOL_MAIL_URL": f"smtp://127.0.0.1:{self.mailbox.port}",

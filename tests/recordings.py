@@ -3,8 +3,10 @@
 import secrets
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
+import numpy as np
 
 MEDIA = Path(__file__).parent / "media"
 UNUSABLE = {
@@ -82,6 +84,18 @@ def unlike(recording: bytes) -> bytes:
     """The same MP4 in other bytes: with a box that players pass over (ISO/IEC 14496-12, 8.1.2)."""
     noise = secrets.token_bytes(16)
     return recording + (8 + len(noise)).to_bytes(4, "big") + b"free" + noise
+
+
+def decode(path: Path, rate: int) -> Any:
+    """The samples of a recording, mono, as an array of int16."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", path, "-ac", "1", "-ar", str(rate), "-f", "s16le"]
+    return np.frombuffer(subprocess.run([*command, "-"], stdout=subprocess.PIPE, check=True, timeout=120).stdout, "<i2")
+
+
+def mux(pictures: Path, sound: Path, target: Path, seconds: int) -> None:
+    """The key frames of one file, over and over, with the sound of another, in FLAC."""
+    looped = "-stream_loop", "-1", "-discard:v", "nokey", "-i", pictures, "-i", sound, "-map", "0:v", "-map", "1:a"
+    _ffmpeg(*looped, "-c:v", "copy", "-c:a", "flac", "-t", str(seconds), target)
 
 
 def _ffmpeg(*arguments: str | Path) -> None:

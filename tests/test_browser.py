@@ -1,69 +1,25 @@
 """A page of another origin in a real browser: it may do all that curl may if its origin is named, and nothing if not."""
 
-import json
-import os
-import shutil
-import signal
-import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import closing
 from pathlib import Path
-from queue import Queue
-from threading import Thread
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
+from tests.browsing import Site, a_site, report
 from tests.client import Client, artifact, names
 from tests.embedded import Embedded
 from tests.installation import Installation
-from tests.processes import ROOT, wait_for
+from tests.processes import wait_for
 from tests.recordings import MEDIA
-
-BROWSERS = ("chromium-headless-shell", "chromium")
-SECONDS = 60
-"""That a page may take."""
-
-
-class Site(ThreadingHTTPServer):
-    """Serves tests/browser and tests/media, and keeps what pages report."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Visit)
-        self.reports: Queue[dict[str, Any]] = Queue()
-
-    def origin(self, host: str) -> str:
-        return f"http://{host}:{self.server_port}"
-
-
-class Visit(SimpleHTTPRequestHandler):
-    server: Site
-
-    def __init__(self, *given: Any) -> None:
-        super().__init__(*given, directory=str(ROOT / "tests"))
-
-    def do_POST(self) -> None:
-        self.server.reports.put(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     """Pages may be asked for at 127.0.0.1, an origin that the gateways know, and at localhost, one that they do not."""
-    with Site() as site:
-        thread = Thread(target=site.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
+    with a_site() as site:
         yield site
-        site.shutdown()
-        thread.join()
 
 
 @pytest.fixture(scope="module")
@@ -89,30 +45,10 @@ def client(request: pytest.FixtureRequest) -> Client:
     return found
 
 
-@contextmanager
-def browser(url: str, folder: Path) -> Iterator[None]:
-    """One that shows the page at `url`, with nothing of earlier visits."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
-        pytest.skip("there is no Chromium")
-    quiet = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-proxy-server"]
-    with (folder / "browser.log").open("wb") as log:
-        command = [found, *quiet, "--enable-logging=stderr", f"--user-data-dir={folder / 'profile'}", url]
-        child = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
-    try:
-        yield
-    finally:
-        os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
-
-
 def told_by_page(site: Site, host: str, client: Client, story: str, folder: Path) -> dict[str, Any]:
     token = client.http.headers["Authorization"].removeprefix("Bearer ")
     given = {"server": str(client.http.base_url).rstrip("/"), "token": token, "story": story}
-    with browser(f"{site.origin(host)}/browser/story.html#{quote(json.dumps(given))}", folder):
-        report = site.reports.get(timeout=SECONDS)
-    assert "error" not in report, (report["error"], (folder / "browser.log").read_text())
-    return report
+    return report(site, f"{site.origin(host)}/browser/story.html", given, folder)
 
 
 def test_a_page_sends_watches_and_fetches(site: Site, client: Client, tmp_path: Path) -> None:

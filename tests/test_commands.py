@@ -13,7 +13,6 @@ from tests.client import Client
 from tests.embedded import Embedded
 from tests.processes import ROOT
 from tests.recordings import MEDIA, make_speech
-from transcriber.handler import SHRUNK
 
 
 def run_demo(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -40,7 +39,7 @@ def test_the_demonstration_shows_and_writes_everything(tmp_path: Path) -> None:
     assert "what you can do for your country" in shown
     assert "Subject: Ready: talk.mp4" in shown
     assert "opens without a login" in shown
-    for stage in ("upload", "extract", "encode", "draw", "transcribe", "deliver"):
+    for stage in ("upload", "extract", "encode", "draw", "cut", "transcribe", "merge", "deliver"):
         assert re.search(rf"│ {stage} +│ +[0-9.]+ │", done.stdout)
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         f"talk.{end}" for end in ("json", "mp3", "srt", "txt", "vtt", "waveform.json", "waveform.png")
@@ -86,7 +85,7 @@ def test_it_stops_in_the_middle_of_a_long_transcription(embedded: Embedded, tmp_
     make_speech(tmp_path / "speech.flac", minutes=10)
     client = embedded.client()
     job = client.upload(tmp_path / "speech.flac", waveform="no")
-    eventually(lambda: client.stage(job["id"], "transcribe")["percent"] > SHRUNK, timeout=150)
+    eventually(lambda: client.stage(job["id"], "transcribe")["state"] == "running", timeout=150)
     client.close()
     embedded.process.signal(signal.SIGINT)
     assert embedded.process.wait() == 0

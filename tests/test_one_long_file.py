@@ -92,10 +92,10 @@ def hire(installation: Installation, *converters: str) -> None:
 
 
 def called(installation: Installation, converter: str) -> str:
-    """What the catalog calls a converter that runs."""
+    """What the catalog calls the one worker of a converter that runs."""
     child = installation.services[converter].child
     assert child
-    return f"{socket.gethostname()}:{child.pid}"
+    return f"{socket.gethostname()}:{child.pid}:0"
 
 
 def kill(installation: Installation, worker: str | None) -> None:
@@ -117,7 +117,7 @@ def in_the_middle(catalog: Engine, job: str) -> Part | None:
 
 def at_work(worker: str | None) -> bool:
     """Whether its ffmpeg encodes."""
-    pid = (worker or "").split(":")[-1]
+    _, _, pid = (worker or "").removesuffix(":0").rpartition(":")
     children = [child for place in Path("/proc").glob(f"{pid}/task/*/children") for child in read(place).split()]
     return any(b"libmp3lame" in read(Path("/proc", child.decode(), "cmdline")) for child in children)
 

@@ -1,127 +1,113 @@
-"""The one place that speaks to an OpenAI-shaped service, and puts its troubles into the pipeline's words."""
+"""The one place that speaks to an OpenAI-shaped service."""
 
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
-from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from pathlib import Path
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
 from threading import Event
-from typing import Annotated, Any, Literal
+from types import TracebackType
+from typing import Any, NamedTuple, Self
 
+import httpx2
 import openai
-from pydantic import BaseModel, Field, ValidationError
 
 from pipeline.background import begin
-from pipeline.errors import Reject, Retry
+from pipeline.errors import Retry
 from pipeline.telemetry import traceparent
+from transcriber.answer import Answer
+from transcriber.request import Request, to_leave_out
+from transcriber.troubles import NONSENSE, SLOW, Untaken, translated
 
 BEAT = 0.25
 """Seconds between two calls of `beat` while the service thinks."""
 
-LONGEST_DELAY = 600.0
-"""Seconds that a service may ask us to stay away."""
-
 _CONNECT_SECONDS = 10
 
-_REJECTIONS = {
-    401: "The speech service does not accept the key of this server. Please tell whoever runs it.",
-    403: "The speech service does not let this server in. Please tell whoever runs it.",
-    404: "The speech service does not have the model that this server asks for. Please tell whoever runs it.",
-    413: "The recording is too long for the speech service.",
-}
-_TEMPORARY = {408, 409, 425, 429}
+_MOST_BYTES = 8 * 2**20
+"""Of an answer; one with all words of 20 minutes has half a million."""
 
 
-Seconds = Annotated[float, Field(ge=-1e7, le=1e7, allow_inf_nan=False)]
+_MEMORY = 3600
+"""Seconds: services change, and a refusal may have been about one recording alone."""
 
 
-class Piece(BaseModel):
-    start: Seconds
-    end: Seconds
-    text: str
+class _Refusal(NamedTuple):
+    fields: frozenset[str]
+    """Of a request, which the service does not take."""
+    until: float
 
 
-class Answer(BaseModel):
-    """What we read of a service's answer; `segments` and `language` are not there in the plain `json` format."""
+@dataclass(frozen=True)
+class Vendor:
+    """A speech service. What it refused, and then answered without, it is not asked for again for an hour."""
 
-    text: str
-    language: str | None = None
-    segments: list[Piece] | None = None
+    client: openai.OpenAI
+    patience: float = 86400
+    """The most seconds that it may ask us to stay away."""
+    clock: Callable[[], float] = time.monotonic
+    _refusals: dict[str, _Refusal] = field(default_factory=dict)
+    """By model."""
 
+    def ask(
+        self, request: Request, *, limit: float, before: Callable[[], None], beat: Callable[[float], None]
+    ) -> Answer:
+        """Calls `before` before each request (there are two where a format is refused), and `beat` with the seconds gone,
+        several times a second, until the answer is there.
 
-def ask(
-    client: openai.OpenAI,
-    model: str,
-    audio: Path,
-    language: str | None = None,
-    *,
-    limit: float,
-    beat: Callable[[float], None],
-) -> Answer:
-    """Sends `audio`, spoken in `language` (ISO 639-1) if that is known, and calls `beat` with the seconds gone, several times a second, until the answer is there.
+        A request takes `limit` seconds at most. What `beat` raises goes on at once; the connection of the call that is left
+        behind is cut, so that the service can see that nobody waits any more.
+        Raises Reject, Retry, and of that Untaken where nothing was heard.
+        """
+        known = refused = self._refused(request.model.name)
+        with translated(self.patience):
+            while True:
+                form = request.form(refused)
+                before()
+                try:
+                    answer = self._call(request, form, limit, beat)
+                    break
+                except openai.BadRequestError as error:
+                    # Each time less is sent, so this ends.
+                    if not (more := to_leave_out(form, str(error.param or ""), error.message)):
+                        raise
+                    refused |= more
+        if refused != known:
+            self._refusals[request.model.name] = _Refusal(refused, self.clock() + _MEMORY)
+        return answer
 
-    It takes `limit` seconds at most. What `beat` raises goes on at once; the connection of the call that is left behind is
-    cut, so that the service can see that nobody waits any more.
-    Raises Retry or Reject.
-    """
-    with _connection() as connection, _translated():
-        own = client.with_options(
-            http_client=connection,
-            max_retries=0,
-            timeout=openai.Timeout(limit, connect=_CONNECT_SECONDS),
-            default_headers={"traceparent": trace} if (trace := traceparent()) else {},
-        )
-        return _await(begin(lambda: _transcribe(own, model, audio, language), "speech-service"), limit, beat)
+    def _refused(self, model: str) -> frozenset[str]:
+        refusal = self._refusals.get(model)
+        return refusal.fields if refusal and self.clock() < refusal.until else frozenset()
 
-
-@contextmanager
-def _connection() -> Iterator[openai.DefaultHttpxClient]:
-    """A client whose connections are cut at the end of the block: closing one while another thread reads from it tells nobody."""
-    sockets: list[socket.socket] = []
-    over = Event()
-
-    def note(event: str, info: dict[str, Any]) -> None:
-        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
-            sockets.append(info["return_value"].get_extra_info("socket"))
-            if over.is_set():
-                _cut(sockets[-1])
-
-    def watch(request: Any) -> None:
-        request.extensions["trace"] = note
-
-    with openai.DefaultHttpxClient(event_hooks={"request": [watch]}) as client:
-        try:
-            yield client
-        finally:
-            over.set()
-            for each in sockets:
-                _cut(each)
-
-
-def _cut(connection: socket.socket) -> None:
-    """Below TLS: what another thread still sends must not go out in the clear, as after the shutdown of a TLS socket."""
-    with suppress(OSError):  # closed already, or its TLS socket has taken it over
-        socket.socket.shutdown(connection, socket.SHUT_RDWR)
+    def _call(self, request: Request, form: dict[str, Any], limit: float, beat: Callable[[float], None]) -> Answer:
+        with _Line() as line:
+            own = self.client.with_options(
+                http_client=line.http,
+                max_retries=0,
+                timeout=openai.Timeout(limit, connect=_CONNECT_SECONDS),
+                default_headers={"traceparent": trace} if (trace := traceparent()) else {},
+            )
+            try:
+                return _await(begin(lambda: _send(own, request, form), "speech-service"), limit, beat)
+            except openai.APIConnectionError as error:
+                if line.used:
+                    raise
+                raise Untaken("The speech service cannot be reached.") from error
 
 
-def _transcribe(client: openai.OpenAI, model: str, audio: Path, language: str | None) -> Answer:
-    try:
-        return _request(client, model, audio, language, "verbose_json")
-    except openai.BadRequestError as error:
-        if "response_format" not in f"{error.param} {error.message}":
-            raise
-        return _request(client, model, audio, language, "json")
-
-
-def _request(
-    client: openai.OpenAI, model: str, audio: Path, language: str | None, form: Literal["json", "verbose_json"]
-) -> Answer:
-    # Raw, since the SDK checks no answer: a proxy's HTML page would come out of it as a transcript.
-    raw = client.audio.transcriptions.with_raw_response.create(
-        file=audio, model=model, language=language or openai.omit, response_format=form
+def _send(client: openai.OpenAI, request: Request, form: dict[str, Any]) -> Answer:
+    # Raw, since the SDK checks no answer: a proxy's HTML page would come out of it as a transcript. By `post`, since the SDK
+    # warns of translations, which go away at OpenAI's, but not elsewhere.
+    raw = client.post(
+        "/audio/translations" if request.translate else "/audio/transcriptions",
+        cast_to=httpx2.Response,
+        body=form,
+        files=[("file", request.audio)],
+        options={"headers": {"Content-Type": "multipart/form-data"}},
     )
     return Answer.model_validate_json(raw.content)
 
@@ -132,41 +118,77 @@ def _await(future: Future[Answer], limit: float, beat: Callable[[float], None]) 
         gone = time.monotonic() - began
         beat(gone)
         if gone > limit:
-            raise Retry("The speech service took too long.")
+            raise Retry(SLOW)
     return future.result()
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except openai.APIStatusError as error:
-        raise _judged(error) from error
-    except openai.APITimeoutError as error:
-        raise Retry("The speech service took too long.") from error
-    except openai.APIConnectionError as error:
-        raise Retry("The speech service cannot be reached.") from error
-    except ValidationError as error:
-        raise Retry("The speech service gave an answer that makes no sense.") from error
+class _Line:
+    """An HTTP client whose connections are cut at the end of the block: closing one while another thread reads from it tells nobody."""
+
+    def __init__(self) -> None:
+        self.used = False
+        """The service was reached: something of the request was sent."""
+        self._sockets: list[socket.socket] = []
+        self._over = Event()
+        self.http = openai.DefaultHttpxClient(
+            verify=_trust(),
+            # Compressed, a few bytes could become as many as there is no memory for.
+            headers={"Accept-Encoding": "identity"},
+            event_hooks={"request": [self._watch], "response": [_bound]},
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        for each in self._sockets:
+            _cut(each)
+        self.http.close()
+
+    def _watch(self, request: Any) -> None:
+        request.extensions["trace"] = self._note
+
+    def _note(self, event: str, info: dict[str, Any]) -> None:
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self._sockets.append(info["return_value"].get_extra_info("socket"))
+            if self._over.is_set():
+                _cut(self._sockets[-1])
+        self.used = self.used or event.endswith("send_request_headers.started")
 
 
-def _judged(error: openai.APIStatusError) -> Retry | Reject:
-    status = error.status_code
-    if status in _TEMPORARY or not 400 <= status < 500:
-        return Retry("The speech service is busy or out of order.", _delay(error.response.headers.get("Retry-After")))
-    if isinstance(error, openai.BadRequestError) and error.param == "language":
-        return Reject("The speech service does not know the language that was asked for.")
-    return Reject(_REJECTIONS.get(status, "The speech service could not read this recording."))
+def _bound(response: httpx2.Response) -> None:
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise Retry(NONSENSE)
+    response.stream = _Bounded(response.stream)
 
 
-def _delay(retry_after: str | None) -> float | None:
-    """Reads Retry-After, RFC 9110 section 10.2.3: seconds or a date. None for the usual backoff."""
-    if not retry_after:
-        return None
-    if retry_after.isdecimal():
-        return min(float(retry_after), LONGEST_DELAY)
-    try:
-        date = parsedate_to_datetime(retry_after)
-    except ValueError:
-        return None
-    return min(max((date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds(), 0.0), LONGEST_DELAY)
+class _Bounded(httpx2.SyncByteStream):
+    """A body; raises Retry after _MOST_BYTES."""
+
+    def __init__(self, body: Any) -> None:
+        self._body = body
+
+    def __iter__(self) -> Iterator[bytes]:
+        left = _MOST_BYTES
+        for chunk in self._body:
+            if (left := left - len(chunk)) < 0:
+                raise Retry(NONSENSE)
+            yield chunk
+
+    def close(self) -> None:
+        self._body.close()
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """Whom to believe; reading it anew would cost 30 ms a call."""
+    return httpx2.create_ssl_context()
+
+
+def _cut(connection: socket.socket) -> None:
+    """Below TLS: what another thread still sends must not go out in the clear, as after the shutdown of a TLS socket."""
+    with suppress(OSError):  # closed already, or its TLS socket has taken it over
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)

@@ -106,7 +106,7 @@ def test_of_a_video_the_sound_alone_goes_on_as_it_was(bench: Uploads) -> None:
     result = bench.extract(TALK)
     track = only(result, "track")
     assert (track.name, track.type) == ("track.m4a", "audio/mp4")
-    assert [(task.kind, task.args) for task in result.next] == [("encode", {}), ("transcribe", {})]
+    assert [(task.kind, task.args) for task in result.next] == [("encode", {}), ("cut", {})]
     assert result.seconds == facts(result).seconds == pytest.approx(11.0, abs=0.03)
     known = facts(result)
     assert (known.codec, known.channels, known.sample_rate, known.exact, known.container) == (
@@ -263,7 +263,7 @@ def test_a_track_that_is_not_there_is_refused_with_those_that_are(bench: Uploads
 
 def test_a_loudness_has_to_be_measured_first(bench: Uploads, make: Make) -> None:
     tone = make("tone.wav", *TONE)
-    assert [task.kind for task in bench.extract(tone, loudness=-16).next] == ["measure", "transcribe"]
+    assert [task.kind for task in bench.extract(tone, loudness=-16).next] == ["measure", "cut"]
     assert [task.kind for task in bench.extract(tone, transcribe=False).next] == ["encode"]
 
 

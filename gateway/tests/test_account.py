@@ -23,8 +23,22 @@ def test_an_account_shows_what_may_be_used_and_what_is(limited: World) -> None:
     assert account == {
         "owner": owner,
         "email": ADA,
-        "limits": {"stored_bytes": 10**6, "day_bytes": None, "jobs": None, "month_minutes": None, "day_mails": 100},
-        "use": {"stored_bytes": len(TALK), "day_bytes": len(TALK), "jobs": 1, "month_minutes": 0, "day_mails": 0},
+        "limits": {
+            "stored_bytes": 10**6,
+            "day_bytes": None,
+            "jobs": None,
+            "month_minutes": None,
+            "day_mails": 100,
+            "day_speech_minutes": None,
+        },
+        "use": {
+            "stored_bytes": len(TALK),
+            "day_bytes": len(TALK),
+            "jobs": 1,
+            "month_minutes": 0,
+            "day_mails": 0,
+            "day_speech_minutes": 0,
+        },
         "retention": {"keep_original_days": 90, "keep_result_days": None},
     }
 

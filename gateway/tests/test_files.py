@@ -40,14 +40,14 @@ def test_the_body_is_the_file(world: World, method: str) -> None:
 
 
 def test_options_are_in_the_query(world: World) -> None:
-    query = "?title=My%20talk&language=de&formats=txt,srt&tags=a,b&tags=c&transcribe=yes&notify="
+    query = "?title=My%20talk&language=en&formats=txt,srt&tags=a,b&tags=c&transcribe=yes&notify="
     job = put(world, query=query).json
     assert job["title"] == "My talk"
-    assert job["options"]["language"] == "de"
+    assert job["options"]["language"] == "en"
     assert job["options"]["formats"] == ["txt", "srt"]
     assert job["options"]["tags"] == ["a", "b", "c"]
     assert job["options"]["notify"] == []
-    assert [stage["name"] for stage in job["stages"]] == ["extract", "encode", "draw", "transcribe"]
+    assert [stage["name"] for stage in job["stages"]] == ["extract", "encode", "draw", "cut", "transcribe", "merge"]
 
 
 def test_a_recording_that_is_not_to_be_transcribed_has_no_such_stage(world: World) -> None:
@@ -61,7 +61,7 @@ def test_a_recording_that_is_not_to_be_transcribed_has_no_such_stage(world: Worl
 
 @pytest.mark.parametrize(
     "query",
-    ["?langauge=de", "?language=german", "?formats=docx", "?transcribe=perhaps", "?webhook=x",
+    ["?langauge=de", "?language=german", "?formats=odt", "?transcribe=perhaps", "?webhook=x",
      "?notify=a@b.org%0aBcc:c@d.org", "?notify=nobody", "?tags=" + "x" * 51, "?keep_original_days=0"],
 )  # fmt: skip
 def test_options_that_are_wrong_are_said_before_the_bytes_come(world: World, query: str) -> None:
@@ -230,7 +230,7 @@ def test_the_same_bytes_with_the_same_options_are_there_at_once(world: World) ->
 
 def test_the_same_bytes_with_other_options_are_stored_once_and_worked_on(world: World) -> None:
     finish(world, put(world).json["id"])
-    again = put(world, query="?language=de").json
+    again = put(world, query="?language=en").json
     assert (again["state"], again["reused"]) == ("queued", False)
     eventually(lambda: sum(blob.bytes for blob in world.services.blobs.list()) == len(TALK) + len(b"mp3"))
     assert world.get(again["artifacts"][0]["href"]).data == TALK

@@ -80,6 +80,19 @@ def test_a_cancelled_job_ends(world: World) -> None:
     assert again.json == answer.json
 
 
+def test_who_hears_of_a_job_that_runs_again_counts_as_of_an_upload(world: World) -> None:
+    job_id = upload(world, {"file": a_file(), "notify": "bob@example.org,carl@example.org"}).json["id"]
+    narrow, path = world.changed(quota_day_mails=3), f"/v1/jobs/{job_id}/retry"
+    assert world.client.post(path, headers=world.ada).status_code == 409
+    run(world, "No sound.")
+    answer = narrow.client.post(path, headers=world.ada)
+    assert_problem(answer, 429, "quota_mails")
+    assert (answer.json["limit"], answer.json["used"], answer.json["asked"]) == (3, 2, 2)
+    assert world.get(f"/v1/jobs/{job_id}").json["state"] == "failed"
+    assert world.client.post(path, headers=world.ada).status_code == 202
+    assert world.get("/v1/account").json["use"]["day_mails"] == 4
+
+
 def test_a_deleted_job_is_gone_with_its_files(world: World) -> None:
     job_id = a_job(world)
     answer = world.client.delete(f"/v1/jobs/{job_id}", headers=world.ada)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gateway.tests.conftest import World
-from pipeline.options import Options
+from pipeline.options import Options, Wording
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 OPERATIONS = {"/healthz", "/readyz", "/metrics", "/"}
@@ -118,6 +118,32 @@ def test_what_is_known_of_sound_is_described_with_its_units(document: dict[str, 
     assert facts["sample_rate"]["description"] == "Hz."
     assert level["true_peak"]["description"] == "dBTP."
     assert {"speed", "seconds_left"} <= set(schemas["Stage"]["properties"])
+
+
+def test_a_correction_is_described_with_what_it_has_to_say(document: dict[str, Any]) -> None:
+    put = document["paths"]["/v1/jobs/{id}/transcript"]["put"]
+    assert "If-Match" in {parameter["name"] for parameter in put["parameters"] if parameter["in"] == "header"}
+    schemas = document["components"]["schemas"]
+    assert set(schemas["GivenSegment"]["properties"]) == {"start", "end", "text", "speaker"}
+    read = {"start", "end", "text", "words", "speaker", "confidence", "doubtful"}
+    assert set(schemas["Segment"]["properties"]) == read
+    assert set(schemas["Again"]["properties"]) == set(Wording.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "statuses"),
+    [
+        ("transcript", "get", {200, 304, 401, 404, 422, 503}),
+        ("transcript", "put", {200, 401, 404, 409, 412, 413, 422, 428, 429, 503, 507}),
+        ("transcript/versions", "get", {200, 401, 404, 503}),
+        ("transcribe", "post", {202, 401, 404, 409, 413, 422, 503}),
+    ],
+)
+def test_of_transcripts_each_route_says_what_it_answers(
+    document: dict[str, Any], path: str, method: str, statuses: set[int]
+) -> None:
+    answers = document["paths"][f"/v1/jobs/{{id}}/{path}"][method]["responses"]
+    assert set(map(int, answers)) == statuses
 
 
 def test_options_have_the_same_words_and_limits_everywhere(document: dict[str, Any]) -> None:

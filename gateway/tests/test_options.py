@@ -62,6 +62,8 @@ WRONG = {
     "date": "yesterday",
     "chapters": "Welcome",
     "waveform": "2",
+    "model": "none-of-ours",
+    "language": "de",
 }
 
 

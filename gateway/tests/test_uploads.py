@@ -40,7 +40,15 @@ def test_an_upload_becomes_a_job_that_waits_for_its_first_worker(world: World) -
         "href": f"/v1/jobs/{job['id']}/artifacts/talk.mp4",
         "facts": None,
     }
-    assert [stage["name"] for stage in job["stages"]] == ["extract", "encode", "draw", "transcribe", "deliver"]
+    assert [stage["name"] for stage in job["stages"]] == [
+        "extract",
+        "encode",
+        "draw",
+        "cut",
+        "transcribe",
+        "merge",
+        "deliver",
+    ]
     assert world.get(answer.headers["Location"]).json == job
 
 

@@ -60,6 +60,15 @@ def test_a_failed_job_says_why_and_what_to_do_and_links_what_there_is(write: Wri
         assert said in text
 
 
+def test_a_mail_tells_of_the_end_that_it_was_made_for(write: Write) -> None:
+    """Its job may run again, or be corrected, before the mail is out."""
+    told = {"address": ADDRESS, "state": "done", "reason": None}
+    mail = write(job_state="running", args=told)
+    assert (mail["Subject"], "Not finished" in text_of(mail)) == ("Ready: talk.mp4", False)
+    mail = write(job_state="queued", args=told | {"state": "failed", "reason": "No sound."})
+    assert (mail["Subject"], "No sound." in text_of(mail)) == ("Not finished: talk.mp4", True)
+
+
 def test_a_failed_job_without_files_speaks_of_no_links(write: Write) -> None:
     mail = write(job_state="failed", job_reason="It is no recording.", artifacts=MADE[:1])
     assert "link" not in text_of(mail) + text_of(mail, "html")

@@ -17,12 +17,16 @@ from pipeline.names import stem
 from pipeline.options import Options
 from pipeline.recording import Level, SoundFacts, Track
 from pipeline.tasks import Tasks
-from pipeline.work import Artifact, ArtifactKind, NextTask, Result, Task
+from pipeline.transcript import LayerFacts
+from pipeline.work import Artifact, ArtifactKind, NextTask, Passage, Result, Task
 
 OWNER, ADDRESS = "a" * 32, "ada@example.org"
 TRACK = Track(stream=0, seconds=90, codec="aac", channels=2, sample_rate=44100).model_dump(mode="json")
 SOUND = SoundFacts(seconds=90, codec="mp3", bit_rate=128000, channels=2, sample_rate=44100).model_dump(mode="json")
 LOUDNESS = {"loudness": Level(integrated=-16.2, range=4.5, true_peak=-1.1).model_dump(mode="json")}
+
+SAID = [(0.0, "Rabbits eat clover."), (3.0, "Hares run faster than rabbits.")]
+"""What is heard in every recording: when it begins, and the words."""
 
 
 def an_artifact(name: str = "talk.mp4", kind: ArtifactKind = "original", blob: str = "") -> Artifact:
@@ -69,11 +73,21 @@ def work_through(catalog: Engine, blobs: BlobStore, job: Job) -> Job:
     return found
 
 
+def work_off(catalog: Engine, blobs: BlobStore, *kinds: str) -> None:
+    """Does the due task of each of these kinds, one after the other."""
+    tasks = Tasks(catalog)
+    for kind in kinds:
+        (message,) = [message for message in tasks.unpublished(0) if message.kind == kind]
+        task = tasks.claim(message.task_id, "worker")
+        assert task is not None
+        tasks.finish(task, _made(task, blobs))
+
+
 def _made(task: Task, blobs: BlobStore) -> Result:
     name = stem(task.title)
     match task.kind:
         case "extract":
-            following = ["encode", *(["transcribe"] if task.options.transcribe else [])]
+            following = ["encode", *(["cut"] if task.options.transcribe else [])]
             track = replace(_file(task, blobs, "track.mka", "track"), facts=TRACK)
             return Result([track], [NextTask(kind) for kind in following], seconds=90)
         case "encode":
@@ -82,9 +96,22 @@ def _made(task: Task, blobs: BlobStore) -> Result:
         case "draw":
             drawn = [_file(task, blobs, f"{name}.waveform.{end}", "waveform") for end in ("json", "png")]
             return Result(drawn, facts={task.only("audio").blob: LOUDNESS})
+        case "cut":
+            return Result(next=[NextTask("transcribe", task.part * 100_000)])
         case "transcribe":
-            return Result([_file(task, blobs, f"{name}.{end}", "transcript") for end in task.options.formats])
+            return Result(next=[NextTask("merge", task.part // 100_000)])
+        case "merge":
+            return _transcribed(task, blobs, name)
     return Result()
+
+
+def _transcribed(task: Task, blobs: BlobStore, name: str) -> Result:
+    version = 1 + sum(made.kind == "layer" for made in task.artifacts)
+    facts = LayerFacts(version=version, at=now(), model="tiny.en", language="en").model_dump(mode="json")
+    layer = replace(_file(task, blobs, f"layer-{version}.jsonl", "layer"), facts=facts)
+    old = [made for made in task.artifacts if made.kind == "transcript"]
+    new = [_file(task, blobs, f"{name}.{end}", "transcript") for end in task.options.formats]
+    return Result([layer, *new], spent=old, passages=[Passage(start, start + 2, text) for start, text in SAID])
 
 
 def _file(task: Task, blobs: BlobStore, name: str, kind: ArtifactKind) -> Artifact:

@@ -48,7 +48,7 @@ def test_who_may_come_is_told_how_many_bytes_fit(catalog: Engine, store: Directo
 
 def test_a_new_user_has_used_nothing(catalog: Engine, store: DirectoryBlobs) -> None:
     a_recording(catalog, store, owner=STRANGER)
-    assert Accounts(catalog).use(OWNER) == Use(0, 0, 0, 0, 0)
+    assert Accounts(catalog).use(OWNER) == Use(0, 0, 0, 0, 0, 0)
 
 
 def test_what_is_kept_is_limited_and_deleting_makes_room(catalog: Engine, store: DirectoryBlobs) -> None:
@@ -223,6 +223,7 @@ def test_the_command_shows_and_changes_limits(catalog: Engine, store: DirectoryB
         ["keep-original-days", "no limit"],
         ["keep-result-days", "no limit"],
         ["day-mails", "100, used 0"],
+        ["day-speech-minutes", "no limit, used 0"],
     ]
     limits(catalog, OWNER, "--stored-bytes", "1000", "--jobs", "0", "--keep-result-days", "9")
     assert Accounts(catalog).limits(OWNER) == Limits(stored_bytes=1000, jobs=0, keep_result_days=9)

@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import Engine
 
 from pipeline.blobs.directory import DirectoryBlobs
-from pipeline.jobs import BadCursor, Job, Jobs
+from pipeline.cursors import BadCursor
+from pipeline.jobs import Job, Jobs
 from pipeline.removals import Removals
 from pipeline.tasks import Tasks
 from pipeline.tests.makers import OWNER, a_job, an_artifact, stored_blobs, write

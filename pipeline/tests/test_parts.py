@@ -183,7 +183,7 @@ def test_a_letter_is_sent_again_though_another_has_failed(tasks: Tasks, store: D
 
 
 def test_other_stages_go_on_when_a_part_has_failed(tasks: Tasks, store: DirectoryBlobs) -> None:
-    job, (message, _, other) = waiting_in_parts(tasks, store, 2, NextTask("transcribe"))
+    job, (message, _, other) = waiting_in_parts(tasks, store, 2, NextTask("cut"))
     tasks.reject(claimed(tasks, message), "No.")
     assert get(tasks, job).state == "running"
     tasks.finish(claimed(tasks, other), Result())

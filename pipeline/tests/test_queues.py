@@ -196,6 +196,30 @@ def test_many_threads_publish_at_once(queue: Queue) -> None:
         assert len({each.task_id for each in take_all(consumer, 200)}) == 200
 
 
+def test_consumers_of_one_process_work_side_by_side(queue: Queue) -> None:
+    """Each in a thread of its own, and each holds what it has until it is done."""
+    together = threading.Barrier(4)
+
+    def take(_: int) -> list[str]:
+        with consuming(queue) as consumer:
+            taken = []
+            for _ in range(5):
+                delivery = consumer.receive(10)
+                assert delivery
+                together.wait(20)
+                consumer.ack(delivery)
+                taken.append(delivery.message.task_id)
+            return taken
+
+    for number in range(20):
+        queue.publish(message(number))
+    with ThreadPoolExecutor(4) as threads:
+        taken = [task_id for each in threads.map(take, range(4)) for task_id in each]
+    assert len(set(taken)) == 20
+    with consuming(queue) as consumer:
+        assert consumer.receive(0.3) is None
+
+
 def test_an_ack_never_raises(queue: Queue) -> None:
     queue.publish(message())
     with consuming(queue) as consumer:

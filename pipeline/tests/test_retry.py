@@ -11,7 +11,7 @@ from pipeline.tasks import Tasks
 from pipeline.tests.makers import OWNER, a_job, an_artifact, end_days_ago
 from pipeline.work import NextTask, Result, Task
 
-HALVES = Result([an_artifact("track.mka", "track")], [NextTask("encode"), NextTask("transcribe")])
+HALVES = Result([an_artifact("track.mka", "track")], [NextTask("encode"), NextTask("cut")])
 MP3 = Result([an_artifact("talk.mp3", "audio")])
 TEXT = Result([an_artifact("talk.txt", "transcript")])
 
@@ -28,10 +28,10 @@ def claimed(tasks: Tasks, message: Message) -> Task:
 
 
 def halves(tasks: Tasks) -> tuple[str, Task, Task]:
-    """A job of which encode and transcribe are being worked on."""
+    """A job of which encode and cut are being worked on."""
     job, message = a_job(tasks.engine)
-    encode, transcribe = tasks.finish(claimed(tasks, message), HALVES)
-    return job.id, claimed(tasks, encode), claimed(tasks, transcribe)
+    encode, cut = tasks.finish(claimed(tasks, message), HALVES)
+    return job.id, claimed(tasks, encode), claimed(tasks, cut)
 
 
 def again(tasks: Tasks, job_id: str) -> tuple[Job, list[Message]]:
@@ -58,14 +58,21 @@ def letters(tasks: Tasks, job_id: str) -> list[tuple[int, str]]:
 
 
 def test_only_what_failed_runs_again_and_the_rest_is_kept(tasks: Tasks) -> None:
-    job_id, encode, transcribe = halves(tasks)
+    job_id, encode, cut = halves(tasks)
     tasks.finish(encode, MP3)
-    tasks.reject(transcribe, "The speech service refused it.")
+    tasks.reject(cut, "The speech service refused it.")
     assert get(tasks, job_id).state == "failed"
     job, messages = again(tasks, job_id)
-    assert [(message.kind, message.task_id) for message in messages] == [("transcribe", transcribe.id)]
+    assert [(message.kind, message.task_id) for message in messages] == [("cut", cut.id)]
     assert (job.state, job.reason, job.finished_at) == ("queued", None, None)
-    assert states(job) == {"extract": "done", "encode": "done", "transcribe": "queued", "deliver": "cancelled"}
+    assert states(job) == {
+        "extract": "done",
+        "encode": "done",
+        "cut": "queued",
+        "transcribe": "queued",
+        "merge": "queued",
+        "deliver": "cancelled",
+    }
     assert [found.name for found in job.artifacts] == ["talk.mp3", "talk.mp4"]
     task = claimed(tasks, messages[0])
     assert task.attempt == 2, "no attempt writes the blobs of another"
@@ -75,10 +82,10 @@ def test_only_what_failed_runs_again_and_the_rest_is_kept(tasks: Tasks) -> None:
 
 
 def test_both_halves_run_again_if_both_failed(tasks: Tasks) -> None:
-    job_id, encode, transcribe = halves(tasks)
+    job_id, encode, cut = halves(tasks)
     tasks.reject(encode, "No.")
-    tasks.reject(transcribe, "No.")
-    assert sorted(message.kind for message in again(tasks, job_id)[1]) == ["encode", "transcribe"]
+    tasks.reject(cut, "No.")
+    assert sorted(message.kind for message in again(tasks, job_id)[1]) == ["cut", "encode"]
 
 
 def test_what_fails_again_can_be_tried_once_more(tasks: Tasks) -> None:
@@ -109,7 +116,11 @@ def test_the_end_is_told_anew_under_the_next_number(tasks: Tasks) -> None:
     _, (message,) = again(tasks, job.id)
     (letter,) = tasks.reject(claimed(tasks, message), "Still no sound.")
     assert letters(tasks, job.id) == [(0, "done"), (1, "queued")]
-    assert claimed(tasks, letter).args == {"address": "ada@example.org"}
+    assert claimed(tasks, letter).args == {
+        "address": "ada@example.org",
+        "state": "failed",
+        "reason": "Still no sound.",
+    }
 
 
 def test_a_mail_that_was_still_to_tell_of_the_failure_is_called_off(tasks: Tasks) -> None:
@@ -123,13 +134,13 @@ def test_a_mail_that_was_still_to_tell_of_the_failure_is_called_off(tasks: Tasks
 
 
 def test_a_cancelled_job_goes_on_where_it_was(tasks: Tasks) -> None:
-    job_id, encode, transcribe = halves(tasks)
+    job_id, encode, cut = halves(tasks)
     tasks.finish(encode, MP3)
     Jobs(tasks.engine).cancel(OWNER, job_id)
     job, messages = again(tasks, job_id)
-    assert [message.kind for message in messages] == ["transcribe"]
+    assert [message.kind for message in messages] == ["cut"]
     assert job.state == "queued"
-    assert tasks.finish(transcribe, TEXT) == [], "the attempt that was cancelled does not count any more"
+    assert tasks.finish(cut, TEXT) == [], "the attempt that was cancelled does not count any more"
     tasks.finish(claimed(tasks, messages[0]), TEXT)
     assert get(tasks, job_id).state == "done"
 
@@ -163,6 +174,18 @@ def test_without_its_recording_a_job_cannot_run_again(tasks: Tasks) -> None:
     with pytest.raises(Settled, match="upload it again"):
         Jobs(tasks.engine).retry(OWNER, job.id)
     assert get(tasks, job.id).state == "failed"
+
+
+def test_what_was_heard_of_a_recording_that_is_gone_is_not_joined(tasks: Tasks) -> None:
+    job_id, encode, cut = halves(tasks)
+    tasks.finish(encode, MP3)
+    tasks.finish(cut, Result(next=[NextTask("merge")]))
+    Jobs(tasks.engine).cancel(OWNER, job_id)
+    end_days_ago(tasks.engine, 2)
+    remove_originals(tasks.engine, Limits(keep_original_days=1))
+    with pytest.raises(Settled, match="upload it again"):
+        Jobs(tasks.engine).retry(OWNER, job_id)
+    assert get(tasks, job_id).state == "cancelled"
 
 
 def test_nobody_runs_the_jobs_of_others(tasks: Tasks) -> None:

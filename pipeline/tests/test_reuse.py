@@ -98,12 +98,12 @@ def test_what_is_known_of_files_is_shared_with_them(catalog: Engine, store: Dire
     assert [found.facts for found in second.artifacts if found.kind == "audio"] == [SOUND | LOUDNESS]
 
 
-def test_what_was_on_its_way_between_tasks_is_not_shared(catalog: Engine, store: DirectoryBlobs) -> None:
+def test_what_another_transcript_needs_is_shared_too(catalog: Engine, store: DirectoryBlobs) -> None:
     work_through(catalog, store, a_recording(catalog, store))
     second = a_recording(catalog, store)
     with transaction(catalog) as session:
         kinds = {made.kind for made in session.get_one(JobRow, second.id).artifacts}
-    assert kinds == {"original", "audio", "waveform", "transcript"}
+    assert kinds == {"original", "track", "layer", "audio", "waveform", "transcript"}
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pipeline.tasks import FIRST_DELAY, LONGEST_DELAY, MAX_LAPSES, Tasks, backof
 from pipeline.tests.makers import ADDRESS, OWNER, a_job, an_artifact
 from pipeline.work import NextTask, Result, Task
 
-HALVES = Result([an_artifact("track.mka", "track")], [NextTask("encode"), NextTask("transcribe")])
+HALVES = Result([an_artifact("track.mka", "track")], [NextTask("encode"), NextTask("cut")])
 
 
 def claimed(tasks: Tasks, message: Message) -> Task:
@@ -57,10 +57,10 @@ def test_a_claimed_task_carries_what_its_job_has(catalog: Engine) -> None:
 
 def test_the_last_of_two_parts_ends_the_job(catalog: Engine) -> None:
     tasks = Tasks(catalog)
-    job_id, (encode, transcribe) = extracted(tasks)
+    job_id, (encode, cut) = extracted(tasks)
     assert tasks.finish(encode, Result([an_artifact("talk.mp3", "audio")])) == []
     assert state(tasks, job_id) == "running"
-    (deliver,) = tasks.finish(transcribe, Result([an_artifact("talk.txt", "transcript")]))
+    (deliver,) = tasks.finish(cut, Result([an_artifact("talk.txt", "transcript")]))
     assert (deliver.kind, state(tasks, job_id)) == ("deliver", "done")
 
 
@@ -127,8 +127,8 @@ def test_a_rejected_task_fails_its_job_with_the_reason(catalog: Engine) -> None:
 
 def test_a_failed_transcript_still_leaves_the_audio(catalog: Engine) -> None:
     tasks = Tasks(catalog)
-    job_id, (encode, transcribe) = extracted(tasks)
-    assert tasks.reject(transcribe, "The speech service refused it.") == []
+    job_id, (encode, cut) = extracted(tasks)
+    assert tasks.reject(cut, "The speech service refused it.") == []
     assert state(tasks, job_id) == "running"
     assert len(tasks.finish(encode, Result([an_artifact("talk.mp3", "audio")]))) == 1
     assert state(tasks, job_id) == "failed"

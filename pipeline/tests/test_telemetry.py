@@ -142,12 +142,14 @@ def test_harmless_values_stay() -> None:
 
 
 def test_a_worker_serves_its_metrics_and_its_health() -> None:
-    states = {"catalog": "ok"}
-    server = telemetry.serve_metrics(0, lambda: states, isolation="seccomp")
+    states, remarks = {"catalog": "ok"}, {"models": "one ends soon"}
+    server = telemetry.serve_metrics(0, lambda: states, lambda: remarks, isolation="seccomp")
     url = f"http://127.0.0.1:{server.server_port}"
     try:
         assert json.load(urlopen(f"{url}/healthz", timeout=5)) == {"status": "ok"}
         told = {"status": "ok", "checks": {"catalog": "ok"}, "isolation": "seccomp"}
+        assert json.load(urlopen(f"{url}/readyz", timeout=5)) == told | remarks
+        remarks.clear()
         assert json.load(urlopen(f"{url}/readyz", timeout=5)) == told
         states["catalog"] = "away"
         with pytest.raises(HTTPError, match="503"):

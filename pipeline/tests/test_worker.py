@@ -28,11 +28,9 @@ class Flow:
         self.blobs: BlobStore
         """That of the last attempt."""
         self.acts: dict[str, Callable[[Task, Progress], Result]] = {
-            "extract": lambda *_: Result(
-                [an_artifact("track.mka", "track")], [NextTask("encode"), NextTask("transcribe")]
-            ),
+            "extract": lambda *_: Result([an_artifact("track.mka", "track")], [NextTask("encode"), NextTask("cut")]),
             "encode": lambda *_: Result([an_artifact("talk.mp3", "audio")]),
-            "transcribe": lambda *_: Result([an_artifact("talk.txt", "transcript")]),
+            "cut": lambda *_: Result([an_artifact("talk.txt", "transcript")]),
             "deliver": lambda *_: Result(),
         }
 
@@ -93,7 +91,7 @@ def test_a_job_goes_through_every_stage_once(flow: Flow, sender: Dispatcher, tmp
         done = ended(sender, job)
         eventually(lambda: "deliver" in flow.calls)
     assert (done.state, done.percent) == ("done", 100)
-    assert sorted(flow.calls) == ["deliver", "encode", "extract", "transcribe"]
+    assert sorted(flow.calls) == ["cut", "deliver", "encode", "extract"]
     assert [artifact.name for artifact in done.artifacts] == ["talk.mp3", "talk.mp4", "talk.txt"]
 
 
@@ -223,6 +221,25 @@ def test_a_handler_that_does_not_listen_is_left_behind(flow: Flow, sender: Dispa
     with working(flow, sender, tmp_path):
         assert ended(sender, job).state == "done"
         release.set()
+
+
+def test_whose_turn_it_is_comes_first_whatever_the_message(flow: Flow, sender: Dispatcher, tmp_path: Path) -> None:
+    taken: list[int] = []
+
+    def note(task: Task, _: Progress) -> Result:
+        taken.append(task.part)
+        return Result()
+
+    flow.acts["cut"] = lambda *_: Result(next=[NextTask("transcribe", part) for part in (0, 1)])
+    flow.acts["transcribe"] = note
+    _, message = a_job(sender.tasks.engine)
+    for kind in "extract", "cut":
+        task = sender.tasks.claim(message.task_id, "another")
+        assert task is not None
+        *_, message = sender.tasks.finish(task, flow.acts[kind](task, lambda *_: None))
+    with working(flow, sender, tmp_path):
+        sender.queue.publish(message)
+        eventually(lambda: taken == [0])
 
 
 def test_a_message_for_nothing_is_forgotten(flow: Flow, sender: Dispatcher, tmp_path: Path) -> None:

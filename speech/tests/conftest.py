@@ -7,14 +7,23 @@ from flask import Flask
 from openai import OpenAI
 
 from dev.serving import served
-from speech.whisper import Whisper
+from speech.piper import Piper
+from speech.shelf import Shelf
 
 Connect = Callable[[Flask], OpenAI]
 
+PIPER = Path(__file__).parents[2] / ".cache/piper"
+
 
 @pytest.fixture(scope="session")
-def whisper() -> Whisper:
-    return Whisper("tiny.en")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+    return Shelf(["tiny.en", "base"], cache=tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def piper() -> Piper:
+    """As `make piper` installs it."""
+    return Piper(PIPER / "bin/python", PIPER / "voices")
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +38,7 @@ def connect() -> Iterator[Connect]:
 
         def start(app: Flask) -> OpenAI:
             url = stack.enter_context(served("speech", app))
-            client = OpenAI(api_key="wrong", base_url=f"{url}/v1", max_retries=0, timeout=60)
+            client = OpenAI(api_key="wrong", base_url=f"{url}/v1", max_retries=0, timeout=300)
             return stack.enter_context(client)
 
         yield start

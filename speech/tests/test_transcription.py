@@ -1,25 +1,33 @@
-"""The real model, asked by the real SDK."""
+"""The real models, asked by the real SDK."""
 
 import re
 import wave
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
+import jiwer
+import numpy as np
+import pysubs2
 import pytest
+import webvtt
 from openai import BadRequestError, OpenAI
 from werkzeug.exceptions import ClientDisconnected
 
 from speech.app import create_app
 from speech.audio import RATE, decode
+from speech.model import Wishes
+from speech.shelf import Shelf
+from speech.sources import source
 from speech.tests.conftest import Connect
-from speech.whisper import WINDOW, Whisper, _hear
+from speech.whisper import WINDOW
 
 JFK = "and so my fellow americans ask not what your country can do for you ask what you can do for your country"
 
 
 @pytest.fixture
-def client(connect: Connect, whisper: Whisper) -> OpenAI:
-    return connect(create_app(whisper))
+def client(connect: Connect, shelf: Shelf) -> OpenAI:
+    return connect(create_app(shelf))
 
 
 def record(path: Path, samples: bytes) -> Path:
@@ -60,6 +68,7 @@ def test_words_are_timed_where_they_are_asked_for(client: OpenAI, media: Path) -
     )
     assert answer.words
     assert words(" ".join(word.word for word in answer.words)) == JFK
+    assert answer.words[0].start < 1 < 10 < answer.words[-1].end
     assert all(first.start <= second.start for first, second in zip(answer.words, answer.words[1:], strict=False))
 
 
@@ -79,7 +88,7 @@ def test_silence_has_no_words(client: OpenAI, tmp_path: Path) -> None:
 def test_what_is_said_late_has_late_times(client: OpenAI, media: Path, tmp_path: Path) -> None:
     (tmp_path / "upload").symlink_to(media / "jfk.flac")
     late = record(
-        tmp_path / "late.wav", bytes((WINDOW + 30) * 2 * RATE) + decode(tmp_path / "upload", lambda: None).tobytes()
+        tmp_path / "late.wav", bytes((WINDOW + 30) * 2 * RATE) + decode(tmp_path / "upload", lambda: None)[:].tobytes()
     )
     answer = client.audio.transcriptions.create(
         file=late, model="tiny.en", response_format="verbose_json", timestamp_granularities=["word"]
@@ -91,14 +100,20 @@ def test_what_is_said_late_has_late_times(client: OpenAI, media: Path, tmp_path:
         assert WINDOW + 29 <= said.start < said.end <= WINDOW + 42
 
 
-def test_what_a_beat_raises_ends_the_work(whisper: Whisper, media: Path, tmp_path: Path) -> None:
-    (tmp_path / "upload").symlink_to(media / "jfk.flac")
-    with pytest.raises(ClientDisconnected):
-        decode(tmp_path / "upload", Mock(side_effect=ClientDisconnected))
-    samples = decode(tmp_path / "upload", Mock())
-    for beats in ([], [None]):
-        with pytest.raises(ClientDisconnected):
-            _hear(whisper._loaded(), samples, {"language": "en"}, Mock(side_effect=[*beats, ClientDisconnected]))
+def test_what_a_beat_raises_ends_the_work(shelf: Shelf, media: Path, tmp_path: Path) -> None:
+    upload, wishes = tmp_path / "upload", Wishes(model="tiny.en")
+    upload.symlink_to(media / "jfk.flac")
+    with (
+        pytest.raises(ClientDisconnected),
+        shelf.hearing("tiny.en", upload, wishes, Mock(side_effect=ClientDisconnected)),
+    ):
+        pass
+    for beats in (0, 1):
+        beat = Mock()
+        with shelf.hearing("tiny.en", upload, wishes, beat) as hearing:
+            beat.side_effect = [*beats * [None], ClientDisconnected]
+            with pytest.raises(ClientDisconnected):
+                list(hearing.segments)
 
 
 def test_a_language_that_the_model_does_not_know_is_refused(client: OpenAI, media: Path) -> None:
@@ -116,10 +131,123 @@ def test_what_is_no_recording_is_refused(client: OpenAI, content: bytes) -> None
     assert "/" not in str(refusal.value)
 
 
-def test_a_model_can_be_any_folder(whisper: Whisper, tmp_path: Path, connect: Connect, media: Path) -> None:
+def test_a_model_can_be_any_folder(tmp_path: Path, connect: Connect, media: Path) -> None:
     folder = tmp_path / "my-model"
-    folder.symlink_to(whisper._folder)
-    client = connect(create_app(Whisper(str(folder))))
+    folder.symlink_to(source("tiny.en").folder())
+    client = connect(create_app(Shelf([str(folder)])))
     assert [model.id for model in client.models.list()] == ["my-model"]
     answer = client.audio.transcriptions.create(file=media / "jfk.flac", model=str(folder))
     assert words(answer.text) == JFK
+
+
+def test_base_hears_as_well_and_tells_the_language(client: OpenAI, media: Path) -> None:
+    answer = client.audio.transcriptions.create(file=media / "jfk.flac", model="base", response_format="verbose_json")
+    assert words(answer.text) == JFK
+    assert answer.language == "en"
+
+
+def test_base_translates(client: OpenAI, media: Path) -> None:
+    asked: dict[str, Any] = {"file": media / "jfk.flac", "model": "base", "response_format": "verbose_json"}
+    with pytest.deprecated_call():
+        answer = client.audio.translations.create(**asked, extra_body={"language": "es"})
+    assert (answer.language, answer.task) == ("english", "translate")
+    assert "ask what you can do for your country" in words(
+        answer.text
+    )  # with this language it would be written in Spanish
+
+
+def test_a_model_of_one_language_does_not_translate(client: OpenAI, media: Path) -> None:
+    with pytest.deprecated_call(), pytest.raises(BadRequestError) as refusal:
+        client.audio.translations.create(file=media / "jfk.flac", model="tiny.en")
+    assert refusal.value.param == "model"
+
+
+def test_subtitles_are_read_by_other_programs(client: OpenAI, media: Path) -> None:
+    asked: dict[str, Any] = {"file": media / "jfk.flac", "model": "tiny.en"}
+    text = str(client.audio.transcriptions.create(**asked, response_format="srt"))
+    assert re.match(r"1\n00:00:0\d,\d{3} --> 00:00:\d\d,\d{3}\n", text)
+    srt = pysubs2.SSAFile.from_string(text, "srt")
+    vtt = webvtt.from_string(str(client.audio.transcriptions.create(**asked, response_format="vtt")))
+    assert words(" ".join(cue.text for cue in srt)) == JFK
+    assert words(" ".join(cue.text for cue in vtt)) == JFK
+    assert [cue.start / 1000 for cue in srt] == [
+        cue.start_in_seconds + cue.start_time.milliseconds / 1000 for cue in vtt
+    ]
+    assert srt[0].start < 1000
+    assert 10_000 < srt[-1].end < 11_100
+
+
+def test_a_prompt_teaches_how_words_are_written_in_every_half_minute(
+    client: OpenAI, media: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "upload").symlink_to(media / "jfk.flac")
+    speech = record(tmp_path / "speech.wav", 4 * decode(tmp_path / "upload", lambda: None)[:].tobytes())
+    prompt = "My felow Amerikans, what your kountry can do."
+    answer = client.audio.transcriptions.create(
+        file=speech, model="tiny.en", prompt=prompt, response_format="verbose_json"
+    )
+    assert answer.segments
+    for half in (range(30), range(30, 45)):
+        assert "felow" in "".join(each.text for each in answer.segments if int(each.start) in half)
+
+
+def test_a_temperature_is_used(client: OpenAI, media: Path) -> None:
+    answer = client.audio.transcriptions.create(
+        file=media / "jfk.flac", model="tiny.en", response_format="verbose_json", temperature=0.4
+    )
+    assert answer.segments
+    assert {segment.temperature for segment in answer.segments} == {0.4}
+
+
+def in_full(client: OpenAI, recording: Path) -> Any:
+    return client.audio.transcriptions.create(
+        file=recording, model="tiny.en", response_format="verbose_json", timestamp_granularities=["word", "segment"]
+    )
+
+
+@pytest.fixture
+def refrain(media: Path, tmp_path: Path) -> Path:
+    """The same sentence six times, with a second of a quiet room after each."""
+    (tmp_path / "upload").symlink_to(media / "jfk.flac")
+    room = np.random.default_rng(1).normal(0, 30, RATE).astype(np.int16)
+    return record(
+        tmp_path / "refrain.wav", 6 * (decode(tmp_path / "upload", lambda: None)[:].tobytes() + room.tobytes())
+    )
+
+
+def test_a_refrain_keeps_its_words_and_is_not_suspicious(client: OpenAI, refrain: Path) -> None:
+    answer = in_full(client, refrain)
+    said = words(" ".join(word.word for word in answer.words))
+    assert jiwer.wer(" ".join(6 * [JFK]), said) <= 1 / len(6 * JFK.split())
+    assert all(segment.temperature == 0 and segment.compression_ratio < 1.6 for segment in answer.segments)
+    assert all(first.start <= second.start for first, second in zip(answer.words, answer.words[1:], strict=False))
+    assert answer.words[-1].end == pytest.approx(answer.duration - 1.5, abs=1)
+
+
+def test_text_that_goes_round_in_a_circle_shows_it_in_each_phrase(
+    client: OpenAI, refrain: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("speech.whisper._MOST_COMPRESSION", 1.5)
+    (first, second, *_) = in_full(client, refrain).segments
+    assert first.compression_ratio == second.compression_ratio > 2.4
+
+
+def test_what_is_no_better_the_second_time_stays(client: OpenAI, media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("speech.whisper._is_sure", lambda *_: False)
+    answer = in_full(client, media / "jfk.flac")
+    assert words(answer.text) == JFK
+    assert {segment.temperature for segment in answer.segments} == {0}
+
+
+def test_what_failed_twice_is_heard_again_hotter(client: OpenAI, media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("speech.whisper._is_sure", lambda piece, _: piece.temperature > 0)
+    answer = in_full(client, media / "jfk.flac")
+    assert {segment.temperature for segment in answer.segments} == {0.4}
+    assert 0 <= answer.words[0].start < answer.words[-1].end <= 11.1
+
+
+def test_a_stream_has_all_the_words(client: OpenAI, media: Path) -> None:
+    with client.audio.transcriptions.create(file=media / "jfk.flac", model="tiny.en", stream=True) as events:
+        *deltas, done = events
+    assert words(done.text) == JFK
+    assert "".join(event.delta for event in deltas) == done.text
