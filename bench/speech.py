@@ -1,6 +1,5 @@
-"""speech/ beside faster-whisper called in process, on a reading of CONTRIBUTING.md by Piper, and its memory in an hour of it."""
+"""speech/ beside faster-whisper called in process, on ten minutes read by Piper, and its memory in an hour of it."""
 
-import re
 import subprocess
 import sys
 import time
@@ -16,18 +15,18 @@ from bench.figures import Figure, ratio
 from bench.media import repeat
 from bench.watch import children, resident
 from dev.services.server import free_port
+from tests.aloud import read_aloud
 from tests.processes import ROOT, Process, gunicorn, wait_for
 
 PAIRS = 5
-PIPER = ROOT / ".cache/piper"
-SETTINGS = {"SPOOL_SPEECH_PIPER": str(PIPER / "bin/python"), "SPOOL_SPEECH_VOICES": str(PIPER / "voices")}
 ANSWER_SECONDS = 1800
 
 
 def measure(folder: Path) -> Iterator[Figure]:
-    with _server(folder) as (server, client):
-        reading = _read_aloud(client, folder / "reading.wav")
-        yield _beside_in_process(client, reading)
+    reading, fast = read_aloud(folder / "reading.wav"), read_aloud(folder / "fast.wav", pace=1)
+    with _server(folder) as (server, client), _in_process() as other:
+        yield _beside_in_process(client, other, reading, "speech/ beside faster-whisper", 1.1)
+        yield _beside_in_process(client, other, fast, "the same, a fast voice: what is left out is heard again", None)
         yield _memory(server, client, reading)
 
 
@@ -36,33 +35,23 @@ def _server(folder: Path) -> Iterator[tuple[Process, OpenAI]]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     with (
-        gunicorn("speech", port, environment=SETTINGS, folder=folder) as server,
+        gunicorn("speech", port, environment={}, folder=folder) as server,
         OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=ANSWER_SECONDS) as client,
     ):
         wait_for(f"{url}/readyz", server)
         yield server, client
 
 
-def _read_aloud(client: OpenAI, path: Path) -> Path:
-    with wave.open(str(path), "wb") as whole:
-        whole.setparams((1, 2, 24_000, 0, "NONE", ""))
-        for paragraph in re.sub(r"[`#*]", "", (ROOT / "CONTRIBUTING.md").read_text()).split("\n\n"):
-            said = client.audio.speech.create(
-                input=paragraph, model="piper", voice="en_US-joe-medium", response_format="pcm"
-            )
-            whole.writeframes(said.read())
-    return path
-
-
-def _beside_in_process(client: OpenAI, reading: Path) -> Figure:
-    with _in_process() as other:
-        _transcribe(client, reading), _ask(other, reading)  # both have their model in memory from now on
-        pairs = [(_transcribe(client, reading), _ask(other, reading)) for _ in range(PAIRS)]
+def _beside_in_process(
+    client: OpenAI, other: subprocess.Popen[str], reading: Path, name: str, limit: float | None
+) -> Figure:
+    _transcribe(client, reading), _ask(other, reading)  # both have their model in memory from now on
+    pairs = [(_transcribe(client, reading), _ask(other, reading)) for _ in range(PAIRS)]
     ours, theirs = ([pair[number] for pair in pairs] for number in (0, 1))
     with wave.open(str(reading)) as sound:
         seconds = sound.getnframes() / sound.getframerate()
     detail = f"{seconds:.0f} s of speech, tiny.en, with words: {median(ours):.2f} s, in process {median(theirs):.2f} s, {PAIRS} pairs"
-    return ratio("speech/ beside faster-whisper", ours, theirs, 1.1, detail)
+    return ratio(name, ours, theirs, limit, detail)
 
 
 def _transcribe(client: OpenAI, recording: Path) -> float:
