@@ -55,8 +55,14 @@ class Ledger:
                 row.calls -= 1
                 row.calls_before = min(row.calls_before, row.calls)  # it may have been run again meanwhile
 
+    def excuse(self, task: Task) -> None:
+        """The last call was broken off from here: it stays booked, but the service did not fail."""
+        mine = (TaskRow.id == task.id, TaskRow.calls_before < TaskRow.calls)
+        with transaction(self.engine) as session:
+            session.execute(update(TaskRow).where(*mine).values(calls_before=TaskRow.calls_before + 1))
+
     def _count(self, task: Task) -> tuple[int, int, str | None]:
-        """How many calls there are with this one, how many its owner's earlier runs made, and what the task's last trouble was."""
+        """How many calls there are with this one, how many of them do not count any more, and what the task's last trouble was."""
         mine = TaskRow.id == task.id
         with transaction(self.engine) as session:
             if not changed(session, update(TaskRow).where(mine).values(calls=TaskRow.calls + 1)):

@@ -8,7 +8,7 @@ from pathlib import Path
 import structlog
 
 from pipeline.blobs import BlobStore, store
-from pipeline.errors import Reject, Retry
+from pipeline.errors import Interrupted, Reject, Retry
 from pipeline.ledger import Ledger
 from pipeline.options import Wording
 from pipeline.speech_models import Model
@@ -43,7 +43,6 @@ def transcribe(
     pick: Callable[[Wording], Model],
     vendor: Vendor,
     ledger: Ledger,
-    delays: Sequence[float] = DELAYS,
 ) -> Result:
     """Makes a layer of what is said in one part, its times those of the recording.
 
@@ -56,7 +55,7 @@ def transcribe(
     speech = _speech(task, part)
     audio = folder / Path(speech.name).name
     blobs.fetch(speech.blob, audio)
-    ear = _Ear(task, part, vendor, pick(task.options), ledger, progress, delays)
+    ear = _Ear(task, part, vendor, pick(task.options), ledger, progress)
     about, pieces = ear.listen(audio)
     made = _keep(task, blobs, folder / f"heard-{part.run}-{part.part:04}.jsonl", about, pieces)
     kept = replace(made, facts=part.model_dump(mode="json"))
@@ -81,7 +80,6 @@ class _Ear:
     model: Model
     ledger: Ledger
     progress: Progress
-    delays: Sequence[float]
 
     def listen(self, audio: Path) -> tuple[About, list[Heard]]:
         """Its times are those of the recording."""
@@ -137,9 +135,13 @@ class _Ear:
         except Untaken:
             self.ledger.take_back(self.task)
             raise
+        except Interrupted:
+            if calls:
+                self.ledger.excuse(self.task)
+            raise
         except Retry as trouble:
             spending.count(self.model, seconds)  # what was heard is to be paid, whatever became of the answer
-            raise Retry(trouble.reason, self._delay(calls[-1], trouble.delay)) from trouble
+            raise Retry(trouble.reason, _delay(calls[-1], trouble.delay)) from trouble
         spending.count(self.model, seconds)
         return answer.language, self._is_timed(answer, seconds), doubt.weighed(heard(answer, seconds))
 
@@ -153,9 +155,10 @@ class _Ear:
     def _beat(self, seconds: float) -> Callable[[float], None]:
         return lambda gone: self.progress(99 * (1 - exp(-gone / (1 + _PACE * seconds))))
 
-    def _delay(self, call: int, asked: float | None) -> float:
-        own = self.delays[call - 1] if call <= len(self.delays) else 0.0
-        return max(own, asked or 0.0)
+
+def _delay(call: int, asked: float | None) -> float:
+    own = DELAYS[call - 1] if call <= len(DELAYS) else 0.0
+    return max(own, asked or 0.0)
 
 
 def limit(seconds: float) -> float:

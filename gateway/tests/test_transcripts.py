@@ -378,6 +378,16 @@ def test_who_hears_of_another_transcription_counts_as_of_an_upload(world: World)
     assert world.get("/v1/account").json["use"]["day_mails"] == 4
 
 
+def test_one_that_works_on_as_much_as_its_owner_may_have_is_not_transcribed_again(world: World) -> None:
+    first, second = a_talk(world), a_talk(world, language="en")
+    narrow = world.changed(quota_jobs=1)
+    assert again(narrow, first).status_code == 202
+    answer = again(narrow, second)
+    assert_problem(answer, 429, "quota_jobs")
+    assert (answer.json["limit"], answer.json["used"]) == (1, 1)
+    assert world.get(f"/v1/jobs/{second}").json["state"] == "done"
+
+
 def test_a_recording_that_is_gone_is_not_transcribed_again(world: World) -> None:
     job_id = upload(world, {"file": a_file()}).json["id"]
     finish(world, job_id)

@@ -68,6 +68,22 @@ def test_a_task_is_booked_once(catalog: Engine) -> None:
     assert minutes(catalog) == 40
 
 
+def test_what_was_broken_off_does_not_count_and_stays_booked(catalog: Engine) -> None:
+    ledger, task = Ledger(catalog), a_task(catalog)
+    assert [ledger.call(task, 60) for _ in range(2)] == [1, 2]
+    ledger.excuse(task)
+    assert (ledger.call(task, 60), minutes(catalog)) == (2, 2)
+
+
+def test_what_was_broken_off_before_its_owner_ran_it_again_is_forgotten_once(catalog: Engine) -> None:
+    ledger, task = Ledger(catalog), a_task(catalog)
+    ledger.call(task, 60)
+    Jobs(catalog).cancel(OWNER, task.job_id)
+    anew = run_again(catalog, task)
+    ledger.excuse(task)
+    assert ledger.call(anew, 60) == 1
+
+
 def test_all_of_the_budget_may_be_used(catalog: Engine) -> None:
     Ledger(catalog, HOUR).book(a_task(catalog), 1800)
     Ledger(catalog, HOUR).book(a_task(catalog), 1800)

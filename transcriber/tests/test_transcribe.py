@@ -6,6 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 from uuid import uuid4
 
 import pytest
@@ -278,6 +279,29 @@ def test_an_interrupted_attempt_stores_nothing(work: Work, api: PaidApi, blobs: 
         work(progress=progress)
     assert {blob.id[:13] for blob in blobs.list()} == {"speech-of-run"}
     assert api.hung_up.wait(15)
+
+
+def test_calls_that_are_broken_off_here_are_paid_but_no_failures(
+    work: Work, api: PaidApi, catalog: Engine, task: Task
+) -> None:
+    api.faults.extend([hang] * (MOST_CALLS + 1))
+    for calls in range(1, MOST_CALLS + 2):
+
+        def progress(percent: float, speed: float | None = None, calls: int = calls) -> None:
+            if len(api.calls) == calls:
+                raise Interrupted
+
+        with pytest.raises(Interrupted):
+            work(progress=progress)
+    assert booked(catalog) == [20] * MOST_CALLS
+    work()
+    assert Ledger(catalog).call(task, 1) == 2
+
+
+def test_a_request_takes_as_long_as_its_audio_allows(work: Work, vendor: Vendor) -> None:
+    with patch.object(Vendor, "ask", autospec=True, side_effect=Vendor.ask) as ask:
+        work()
+    assert [call.kwargs["limit"] for call in ask.call_args_list] == [120 + 4 * 20]
 
 
 def test_progress_never_goes_back_and_is_not_done_before_the_end(work: Work, api: PaidApi) -> None:

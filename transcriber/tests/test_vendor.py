@@ -1,7 +1,6 @@
 """What a speech service can do to us, over a real connection."""
 
 import socket
-import time
 import tracemalloc
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -388,11 +387,9 @@ def test_an_interruption_goes_on_at_once_and_the_connection_is_cut(api: PaidApi,
         if api.calls:
             raise Interrupted
 
-    began = time.monotonic()
     with pytest.raises(Interrupted):
         vendor.ask(Request(JFK, WHISPER), limit=60, before=lambda: None, beat=beat)
     assert api.hung_up.wait(15)
-    assert time.monotonic() - began < 55  # long before the limit
 
 
 @pytest.fixture
