@@ -10,7 +10,7 @@ from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from statistics import median
 from threading import Event
-from typing import BinaryIO
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, send_file
@@ -88,11 +88,13 @@ def download(url: str, headers: dict[str, str]) -> float:
 
 
 def _stream(database: str) -> float:
-    with MongoClient(database, tz_aware=True, timeoutMS=600_000) as client:
+    client: MongoClient[dict[str, Any]] = MongoClient(database, tz_aware=True, timeoutMS=600_000)
+    with client:
         files = client.get_default_database()
-        blob = files.fs.files.find_one({"length": SIZE})["_id"]
+        blob = files.fs.files.find_one({"length": SIZE})
+        assert blob
         began = time.monotonic()
-        with GridFSBucket(files).open_download_stream(blob) as stream:
+        with GridFSBucket(files).open_download_stream(blob["_id"]) as stream:
             left = SIZE
             while chunk := stream.read(CHUNK):
                 left -= len(chunk)
@@ -121,7 +123,7 @@ def _answer(connection: HTTPConnection, url: str, headers: dict[str, str]) -> HT
     return connection.getresponse()
 
 
-def _drain(source: BinaryIO) -> None:
+def _drain(source: HTTPResponse) -> None:
     buffer, left = bytearray(CHUNK), SIZE
     while count := source.readinto(buffer):
         left -= count

@@ -40,7 +40,7 @@ def measured(folder: Path, hours: int) -> Figure:
 def make_talk(folder: Path, hours: int) -> tuple[Path, float]:
     """Eleven seconds of speech in every 15, and their number."""
     piece, recording = folder / "piece.aac", folder / "talk.m4a"
-    padded = ["-i", MEDIA / "jfk.flac", "-af", "apad", "-t", "15", "-ar", "16000", "-ac", "1", "-b:a", "32k"]
+    padded = ["-i", str(MEDIA / "jfk.flac"), "-af", "apad", "-t", "15", "-ar", "16000", "-ac", "1", "-b:a", "32k"]
     subprocess.run([FFMPEG, "-v", "error", "-y", *padded, piece], check=True, timeout=60)
     times = hours * 240
     with (folder / "all.aac").open("wb") as file:

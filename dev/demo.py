@@ -67,7 +67,8 @@ class Demo:
             answer = self.client.post("/upload", files={"file": (file.name, body)})
         _check(answer)
         self.seconds["upload"] = time.monotonic() - began
-        return answer.json()
+        job: dict[str, Any] = answer.json()
+        return job
 
     def _follow(self, job_id: str, bars: Progress, shown: dict[str, TaskID]) -> dict[str, Any]:
         for job in self._states(job_id, JOB_SECONDS):
@@ -110,7 +111,7 @@ class Demo:
 
     def _save(self, artifact: dict[str, Any]) -> Path:
         self.out.mkdir(parents=True, exist_ok=True)
-        path = self.out / artifact["name"]
+        path: Path = self.out / artifact["name"]
         digest = hashlib.sha256()
         with path.open("wb") as file, self.client.stream("GET", "/download", params={"fid": artifact["fid"]}) as answer:
             _check(answer)

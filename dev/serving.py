@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import partial
 from threading import Thread
 from typing import Any
 
@@ -35,7 +34,7 @@ class _Headers(HeaderReader):
     """Hides `Expect` from cheroot, which would say "100 Continue" at once; the app says so itself."""
 
     def _transform_key(self, key_name: bytes) -> bytes:
-        key: bytes = super()._transform_key(key_name)
+        key: bytes = super()._transform_key(key_name)  # type: ignore[misc]  # cheroot's stubs leave it out
         return _HIDDEN if key == b"Expect" else key
 
 
@@ -53,8 +52,9 @@ class _Gateway(wsgi.Gateway_10):
     The app gets the client's socket too, as gunicorn gives it.
     """
 
-    def get_environ(self) -> dict[str, Any]:
-        environ = {**super().get_environ(), "cheroot.socket": self.req.conn.socket}
+    def get_environ(self) -> dict[str, Any]:  # type: ignore[override]  # cheroot's stubs say None
+        given: dict[str, Any] = super().get_environ()  # type: ignore[no-untyped-call]
+        environ = {**given, "cheroot.socket": self.req.conn.socket}
         if "HTTP_SPOOL_EXPECT" in environ:
             environ["HTTP_EXPECT"] = environ.pop("HTTP_SPOOL_EXPECT")
         return environ
@@ -97,6 +97,9 @@ class Server(wsgi.Server):
             if not conn.rfile.closed:
                 conn.close()
 
+    def error_log(self, msg: str = "", level: int = 20, traceback: bool = False) -> None:
+        log.log(level, msg, server=self.server_name, exc_info=traceback)
+
 
 @contextmanager
 def served(name: str, app: Any, port: int = 0) -> Iterator[str]:
@@ -108,7 +111,6 @@ def served(name: str, app: Any, port: int = 0) -> Iterator[str]:
     if getattr(getattr(app, "wsgi_app", None), "continues", False):
         server.ConnectionClass = _Connection
     server.request_queue_size = QUEUE
-    server.error_log = partial(_log_error, name)
     try:
         begin(server.prepare, name).result()
     except OSError:
@@ -121,7 +123,3 @@ def served(name: str, app: Any, port: int = 0) -> Iterator[str]:
     finally:
         with suppress(TimeoutError):
             begin(server.stop, name).result(STOP_SECONDS)
-
-
-def _log_error(name: str, message: str = "", level: int = 20, traceback: bool = False) -> None:
-    log.log(level, message, server=name, exc_info=traceback)

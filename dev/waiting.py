@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(condition: Callable[[], T], timeout: float = 30, interval: float = 0.05) -> T:
+def eventually(condition: Callable[[], T | None], timeout: float = 30, interval: float = 0.05) -> T:
     """Polls `condition` every `interval` seconds and returns its first true value.
 
     An AssertionError of the condition counts as "not yet". Raises AssertionError, with the last value or the last

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flask_openapi3 import APIBlueprint, Tag
+from flask_openapi3.types import ResponseDict
 from pydantic import BaseModel, ConfigDict, Field
 from werkzeug.http import HTTP_STATUS_CODES
 
@@ -17,13 +18,13 @@ SECURITY_SCHEMES: dict[str, Any] = {
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 BODY: dict[str, Any] = {"required": True, "content": {"application/octet-stream": _BINARY}}
 """A body that is a file."""
-FILE: dict[int, Any] = {
+FILE: ResponseDict = {
     200: {"description": "The file.", "content": {"*/*": _BINARY}},
     206: {"description": "The part of the file that `Range` asks for.", "content": {"*/*": _BINARY}},
     304: {"description": "The file that `If-None-Match` names is still the right one."},
 }
 """Responses of a route that sends a file."""
-UNCHANGED: dict[int, Any] = {304: {"description": "What `If-None-Match` names is still the newest."}}
+UNCHANGED: ResponseDict = {304: {"description": "What `If-None-Match` names is still the newest."}}
 
 
 class Problem(BaseModel):
@@ -71,7 +72,7 @@ def private_routes(name: str, statuses: Sequence[int]) -> APIBlueprint:
     return api
 
 
-def problems(*statuses: int) -> dict[int, Any]:
+def problems(*statuses: int) -> ResponseDict:
     """Responses of a route that may fail with these HTTP statuses."""
     content = {"application/problem+json": {"schema": {"$ref": f"#/components/schemas/{Problem.__name__}"}}}
     return {status: {"description": HTTP_STATUS_CODES[status], "content": content} for status in statuses}

@@ -5,6 +5,7 @@ from zipfile import ZipFile, ZipInfo
 
 import structlog
 from flask import Response, request
+from flask_openapi3.types import ResponseDict
 
 from gateway import ranges
 from gateway.downloads import attachment
@@ -17,7 +18,7 @@ from pipeline.work import Artifact
 
 log = structlog.get_logger()
 
-ARCHIVE = {
+ARCHIVE: ResponseDict = {
     200: {
         "description": "The files.",
         "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from flask import Response, request
+from flask_openapi3.types import ResponseDict
 
 from gateway import models
 from gateway.access import identity
@@ -26,7 +27,9 @@ SETTLE = timedelta(seconds=10)
 PAGE = 200
 """Events that one look finds at most: all listeners share the thread that looks."""
 
-_STREAM = {200: {"description": "Events for as long as the client listens.", "content": {"text/event-stream": {}}}}
+_STREAM: ResponseDict = {
+    200: {"description": "Events for as long as the client listens.", "content": {"text/event-stream": {}}}
+}
 
 api = private_routes("events", [404, 422, 429, 503])
 

@@ -67,8 +67,9 @@ def _quotas() -> Iterator[None]:
 
 def _over(quota: QuotaExceeded) -> Problem:
     headers = {"Retry-After": str(quota.seconds)} if quota.seconds else None
-    figures = {"quota": quota.quota, "limit": quota.limit, "used": quota.used, "asked": quota.asked}
-    return Problem(_QUOTAS[quota.quota], headers=headers, **figures)
+    return Problem(
+        _QUOTAS[quota.quota], headers=headers, quota=quota.quota, limit=quota.limit, used=quota.used, asked=quota.asked
+    )
 
 
 def check_room(length: int) -> None:

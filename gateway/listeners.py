@@ -5,7 +5,7 @@ import re
 import resource
 import socket
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -118,7 +118,7 @@ class Hub:
             lambda: self._reply_here(owner, ready, until),
         )
 
-    def iterate(self, owner: str, source: Source, cursor: str | None, until: float) -> Iterator[bytes]:
+    def iterate(self, owner: str, source: Source, cursor: str | None, until: float) -> Generator[bytes]:
         """The body of `stream`, made in the caller's own thread."""
         place = _Place(cursor, self.keep_alive)
         with self._counted(owner):

@@ -37,7 +37,7 @@ class Form:
         self._field: str | None = None
         self._text = bytearray()
 
-    def take(self, found: MultipartSegment | bytes | None) -> None:
+    def take(self, found: MultipartSegment | bytes | bytearray | None) -> None:
         """A part's head, a piece of its content, or its end."""
         match found:
             case MultipartSegment():
@@ -45,7 +45,7 @@ class Form:
             case None:
                 self._end()
             case bytes() | bytearray():
-                self._write(found)
+                self._write(bytes(found))
 
     def end(self) -> None:
         if not self.name:
@@ -115,6 +115,7 @@ def _close(parser: PushMultipartParser) -> None:
 
 def _filename(part: MultipartSegment) -> str | None:
     """Also where it is given as `filename*`, which RFC 7578 forbids and some clients send."""
-    if part.filename is not None:
-        return part.filename
+    name: str | None = part.filename
+    if name is not None:
+        return name
     return parse_options_header(part.header("Content-Disposition", ""))[1].get("filename")

@@ -24,7 +24,8 @@ class Receiver:
         self._expected = {name: (hashlib.new(ALGORITHMS[name]), digest) for name, digest in (expected or {}).items()}
 
     @property
-    def bytes(self) -> int:
+    def size(self) -> int:
+        """Bytes that have come."""
         return self._seen.bytes
 
     @property
@@ -43,12 +44,12 @@ class Receiver:
 
     def check_room(self, more: int) -> None:
         """Answers if so many bytes may come beside those that are there."""
-        if self.bytes + more > self._limit:
+        if self.size + more > self._limit:
             raise Problem("too_large", limit=self._limit)
 
     def end(self) -> None:
         """Says what is wrong with the file as a whole."""
-        if not self.bytes:
+        if not self.size:
             raise Problem("file_empty")
         if self._seen.plainly_not_media:
             raise Problem("file_not_media")
@@ -64,7 +65,7 @@ def receive(body: IO[bytes], receiver: Receiver, length: int | None) -> None:
     """
     for piece in pieces(body):
         receiver.write(piece)
-    if length is not None and receiver.bytes < length:  # not every server says that the client has gone
+    if length is not None and receiver.size < length:  # not every server says that the client has gone
         raise Problem("malformed", "The body ends too early.")
     receiver.end()
 
@@ -83,14 +84,17 @@ def expected_digests(*fields: str | None) -> dict[str, bytes]:
             given = http_sf.parse(field.encode("ascii"), tltype="dictionary")
         except (ValueError, UnicodeError) as error:
             raise Problem("malformed", "A digest is a dictionary as RFC 9530 describes it: sha-256=:...:") from error
+        assert isinstance(given, dict)
         for name in given.keys() & ALGORITHMS:
-            digest = _bytes(given[name][0])
+            digest = _bytes(given[name])
             if found.setdefault(name, digest) != digest:
                 raise Problem("malformed", f"Content-Digest and Repr-Digest name different values of {name}.")
     return found
 
 
-def _bytes(digest: object) -> bytes:
-    if not isinstance(digest, bytes):
-        raise Problem("malformed", "A digest is given as bytes in base64 between colons (RFC 9651).")
-    return digest
+def _bytes(member: object) -> bytes:
+    """Of a value and its parameters."""
+    match member:
+        case bytes() as digest, _:
+            return digest
+    raise Problem("malformed", "A digest is given as bytes in base64 between colons (RFC 9651).")

@@ -149,14 +149,17 @@ def delete_upload(path: models.JobPath, header: Headers) -> Response:  # noqa: A
     provide_automatic_options=False,
 )
 def override_method(path: models.JobPath, header: Override) -> Response:
+    answer: Response
     match (header.method or "").upper():
         case "PATCH":
-            return append_to_upload(path, header)
+            answer = append_to_upload(path, header)
         case "DELETE":
-            return delete_upload(path, header)
+            answer = delete_upload(path, header)
         case "HEAD":
-            return get_upload(path, header)
-    raise Problem("method_not_allowed", headers={"Allow": "HEAD, GET, PATCH, DELETE, OPTIONS"})
+            answer = get_upload(path, header)
+        case _:
+            raise Problem("method_not_allowed", headers={"Allow": "HEAD, GET, PATCH, DELETE, OPTIONS"})
+    return answer
 
 
 def tell_what_is_spoken(id: str | None = None) -> Response:  # noqa: ARG001

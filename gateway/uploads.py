@@ -38,7 +38,7 @@ def upload() -> Answer:
             form = multipart.receive(request.stream, boundary, receiver)
             wanted = intake.read_options(_flat(form.fields))
             intake.check_model(wanted)
-        found = intake.original(form.name, receiver.bytes, receiver.sha256, blob)
+        found = intake.original(form.name, receiver.size, receiver.sha256, blob)
         return accepted(intake.accept(found, wanted, form.cover))
 
 
@@ -88,7 +88,7 @@ def _receive(name: str, wanted: Options) -> Answer:
         with services().blobs.create(blob) as target:
             receiver = receiving.Receiver(target, limit, expected)
             receiving.receive(request.stream, receiver, request.content_length)
-        return accepted(intake.accept(intake.original(name, receiver.bytes, receiver.sha256, blob), wanted))
+        return accepted(intake.accept(intake.original(name, receiver.size, receiver.sha256, blob), wanted))
 
 
 def _flat(given: dict[str, list[str]]) -> dict[str, Any]:

@@ -63,7 +63,7 @@ class Whisper:
             ear = Ear(self._model, self._at_once, window.astype("float32") / 32768, wishes, language)
             for segment in ear.segments():
                 beat()
-                language = hearing.language = ear.language
+                language = hearing.language = ear.language or hearing.language
                 yield segment.moved(number, start / RATE)
                 number += 1
             memory.give_back()

@@ -17,7 +17,7 @@ _WORDS = jiwer.Compose(
     [
         jiwer.ToLowerCase(),
         jiwer.SubstituteRegexes({r"[-\u2013\u2014]": " "}),
-        jiwer.RemovePunctuation(),
+        jiwer.RemovePunctuation(),  # type: ignore[no-untyped-call]
         jiwer.RemoveMultipleSpaces(),
         jiwer.Strip(),
         jiwer.ReduceToListOfListOfWords(),
@@ -29,7 +29,7 @@ def read_aloud(path: Path, text: str = READING, pace: float = PACE) -> Path:
     """Makes `path`, a WAV, by a voice of middle quality, and always alike."""
     script = path.with_suffix(".txt")
     script.write_text(text, encoding="utf-8")
-    voice = ["--model", _PIPER / "voices/en_US-joe-medium.onnx", "--length-scale", str(pace)]
+    voice: list[str | Path] = ["--model", _PIPER / "voices/en_US-joe-medium.onnx", "--length-scale", str(pace)]
     command = [_PIPER / "bin/python", "-I", "-m", "piper", *voice, "--noise-scale", "0", "--noise-w-scale", "0"]
     command += ["--input-file", script, "--output-file", path]
     subprocess.run(command, check=True, timeout=900, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

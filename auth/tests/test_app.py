@@ -1,3 +1,5 @@
+from typing import Any
+
 import jwt
 import pytest
 from flask.testing import FlaskClient
@@ -15,17 +17,17 @@ from pipeline.database import connect
 def assert_problem(response: TestResponse, status: int, code: str) -> None:
     assert response.status_code == status
     assert response.content_type == "application/problem+json"
-    assert response.json["code"] == code
-    assert response.json["status"] == status
+    assert response.get_json()["code"] == code
+    assert response.get_json()["status"] == status
 
 
 @pytest.fixture
-def signed_in(client: FlaskClient, users: Users, email: str) -> dict[str, object]:
+def signed_in(client: FlaskClient, users: Users, email: str) -> dict[str, Any]:
     users.add(email, "correct horse")
-    return client.post("/v1/tokens", auth=(email, "correct horse")).json
+    return dict(client.post("/v1/tokens", auth=(email, "correct horse")).get_json())
 
 
-def test_signing_in_gives_tokens(signed_in: dict[str, object], email: str) -> None:
+def test_signing_in_gives_tokens(signed_in: dict[str, Any], email: str) -> None:
     assert set(signed_in) == {"access_token", "token_type", "expires_in", "refresh_token"}
     assert (signed_in["token_type"], signed_in["expires_in"]) == ("Bearer", SECONDS)
     assert jwt.decode(signed_in["access_token"], options={"verify_signature": False})["email"] == email
@@ -48,7 +50,7 @@ def test_a_wrong_password_asks_for_basic_authentication(client: FlaskClient, ema
 def test_missing_and_malformed_credentials_ask_for_basic_authentication(client: FlaskClient, header: str) -> None:
     response = client.post("/v1/tokens", headers={"Authorization": header} if header is not None else {})
     assert response.status_code == 401
-    assert response.json["code"] in ("unauthorized", "credentials_wrong")
+    assert response.get_json()["code"] in ("unauthorized", "credentials_wrong")
     assert response.headers["WWW-Authenticate"].startswith("Basic ")
 
 
@@ -60,15 +62,15 @@ def test_guessing_is_answered_429_with_the_time_to_wait(client: FlaskClient, ema
     assert 1 <= int(response.headers["Retry-After"]) <= 30
 
 
-def test_refresh_tokens_rotate_and_a_reused_one_is_refused(client: FlaskClient, signed_in: dict[str, object]) -> None:
+def test_refresh_tokens_rotate_and_a_reused_one_is_refused(client: FlaskClient, signed_in: dict[str, Any]) -> None:
     body = {"refresh_token": signed_in["refresh_token"]}
     first, again = client.post("/v1/tokens/refresh", json=body), client.post("/v1/tokens/refresh", json=body)
-    assert first.json["refresh_token"] != signed_in["refresh_token"]
+    assert first.get_json()["refresh_token"] != signed_in["refresh_token"]
     assert_problem(again, 401, "token_invalid")
     assert "invalid_token" in again.headers["WWW-Authenticate"]
 
 
-def test_revoking_ends_the_session_quietly(client: FlaskClient, signed_in: dict[str, object]) -> None:
+def test_revoking_ends_the_session_quietly(client: FlaskClient, signed_in: dict[str, Any]) -> None:
     body = {"refresh_token": signed_in["refresh_token"]}
     for _ in range(2):
         assert client.post("/v1/tokens/revoke", json=body).status_code == 204
@@ -115,6 +117,6 @@ def test_without_its_database_it_lives_but_is_not_ready(signing: Keys) -> None:
     assert_problem(response, 503, "unavailable")
     assert int(response.headers["Retry-After"]) > 0
     assert client.get("/readyz").status_code == 503
-    assert client.get("/readyz").json["checks"] == {"database": "away"}
+    assert client.get("/readyz").get_json()["checks"] == {"database": "away"}
     assert client.get("/healthz").status_code == 200
     assert client.get("/.well-known/jwks.json").status_code == 200

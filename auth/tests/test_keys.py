@@ -20,7 +20,8 @@ RFC_THUMBPRINT = "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
 def rfc_pem() -> bytes:
     jwk = {"kty": "OKP", "crv": "Ed25519", "d": RFC_PRIVATE, "x": RFC_PUBLIC}
     private = jwt.PyJWK.from_dict(jwk, algorithm="EdDSA").key
-    return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    pem: bytes = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return pem
 
 
 def test_the_key_id_is_the_thumbprint_of_the_rfc() -> None:

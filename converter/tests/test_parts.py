@@ -101,7 +101,7 @@ def _trims(splitting: Splitting, path: Path, **asked: Any) -> list[Samples]:
 def test_nothing_is_passed_over_where_times_are_not_exact_or_the_start_is_near(splitting: Splitting) -> None:
     late = Profile(bitrate=128, start=23)
     path = recording(splitting.root, "speech", 30)
-    known = [{"exact": False}, {"exact": True, "begins": 0.5}]
+    known: list[dict[str, Any]] = [{"exact": False}, {"exact": True, "begins": 0.5}]
     assert [filters.sought(late, track_of(path, **each)) for each in known] == [{}, {}]
     assert filters.sought(Profile(bitrate=128, start=10.5), track_of(path, exact=True)) == {}
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.request import Request, urlopen
 
 import openai
@@ -102,7 +103,7 @@ def test_what_is_too_large_is_refused(client: OpenAI) -> None:
         ({"model": "gpt-transcribe", "temperature": 0.4}, "temperature"),
     ],
 )
-def test_what_a_model_cannot_do_is_refused(client: OpenAI, wishes: dict[str, str], param: str) -> None:
+def test_what_a_model_cannot_do_is_refused(client: OpenAI, wishes: dict[str, Any], param: str) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
         client.audio.transcriptions.create(file=JFK, **wishes)
     assert refused.value.param == param

@@ -37,7 +37,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 def queue_length(url: str) -> int:
     with closing(pika.BlockingConnection(pika.URLParameters(url))) as connection:
         declared = connection.channel().queue_declare("words", durable=True, arguments={"x-queue-type": "quorum"})
-        return declared.method.message_count
+        return int(declared.method.message_count)
 
 
 def publish(url: str) -> None:

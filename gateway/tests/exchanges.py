@@ -30,7 +30,8 @@ def _part(field: str, value: str | File) -> bytes:
     head = f'--spool\r\nContent-Disposition: form-data; name="{field}"'
     if isinstance(value, str):
         return f"{head}\r\n\r\n{value}\r\n".encode()
-    file, name, media_type = (*value, "application/octet-stream")[:3]
+    file, name = value[:2]
+    media_type = value[2] if len(value) == 3 else "application/octet-stream"
     return f'{head}; filename="{name}"\r\nContent-Type: {media_type}\r\n\r\n'.encode() + file.read() + b"\r\n"
 
 

@@ -74,7 +74,7 @@ def start(
     """A gunicorn process, which is gone at the end of the block."""
     command = [sys.executable, "-m", "gunicorn", *arguments, app]
     base = {name: value for name, value in os.environ.items() if not name.startswith("SPOOL_")}
-    process = subprocess.Popen(command, cwd=ROOT, env=base | environment, stdout=output, stderr=subprocess.STDOUT)
+    process = subprocess.Popen(command, cwd=ROOT, env={**base, **environment}, stdout=output, stderr=subprocess.STDOUT)
     with process:
         try:
             yield process

@@ -74,7 +74,7 @@ def test_options_that_are_wrong_are_said_before_the_bytes_come(world: World, que
 @pytest.mark.parametrize("header", ["Content-Digest", "Repr-Digest"])
 @pytest.mark.parametrize("algorithm", ["sha-256", "sha-512"])
 def test_a_digest_is_checked(world: World, header: str, algorithm: str) -> None:
-    assert put(world, **{header: digest(algorithm, TALK)}).status_code == 202
+    assert put(world, content=TALK, **{header: digest(algorithm, TALK)}).status_code == 202
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_digest_is_checked(world: World, header: str, algorithm: str) -> None:
     ],
 )
 def test_a_file_with_a_wrong_digest_leaves_nothing(world: World, field: str, status: int, code: str) -> None:
-    assert_problem(put(world, **{"Content-Digest": field}), status, code)
+    assert_problem(put(world, content=TALK, **{"Content-Digest": field}), status, code)
     assert world.is_untouched()
 
 
@@ -101,11 +101,11 @@ def test_digests_that_contradict_each_other_are_refused_unread(world: World) -> 
         assert_problem(answer, 400, "malformed")
     assert world.is_untouched()
     both = {"Content-Digest": right, "Repr-Digest": f"{right}, {digest('sha-512', TALK)}"}
-    assert put(world, **both).status_code == 202
+    assert put(world, content=TALK, **both).status_code == 202
 
 
 def test_a_digest_of_a_kind_we_do_not_know_is_passed_over(world: World) -> None:
-    assert put(world, **{"Content-Digest": "unixsum=:AAAA:, adler=1"}).status_code == 202
+    assert put(world, content=TALK, **{"Content-Digest": "unixsum=:AAAA:, adler=1"}).status_code == 202
 
 
 @pytest.mark.parametrize(

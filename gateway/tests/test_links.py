@@ -33,7 +33,7 @@ def job(world: World) -> dict[str, Any]:
     """One of Ada's, that has ended."""
     made = upload(world, {"file": a_file("A talk.mp4")}).json
     finish(world, made["id"])
-    return dict(world.get(f"/v1/jobs/{made['id']}").json)
+    return dict(world.get(f"/v1/jobs/{made['id']}").get_json())
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def make(world: World, job: dict[str, Any]) -> Callable[..., dict[str, Any]]:
     def link(**asked: Any) -> dict[str, Any]:
         answer = world.client.post(f"/v1/jobs/{job['id']}/links", json=asked, headers=world.ada)
         assert answer.status_code == 201
-        return dict(answer.json)
+        return dict(answer.get_json())
 
     return link
 
@@ -79,7 +79,7 @@ def test_a_link_to_a_job_shows_its_files_and_opens_each(job: dict[str, Any], mak
     answer = ask(link["url"])
     assert (answer.status_code, answer.mimetype) == (200, "application/json")
     assert answer.headers["Cache-Control"] == "private, no-store"
-    shared = answer.json
+    shared = answer.get_json()
     assert set(shared) == {"title", "files", "archive", "expires_at"}
     assert (shared["title"], shared["expires_at"]) == ("A talk.mp4", link["expires_at"])
     assert {tuple(file) for file in shared["files"]} == {("name", "type", "bytes", "href")}
@@ -196,7 +196,7 @@ def test_links_of_others_are_neither_made_seen_nor_revoked(world: World, job: di
     link = make()
     path = f"/v1/jobs/{job['id']}/links"
     for method, target in (("POST", path), ("GET", path), ("DELETE", path), ("DELETE", f"{path}/{link['id']}")):
-        body = {"json": {}} if method == "POST" else {}
+        body: dict[str, Any] = {"json": {}} if method == "POST" else {}
         assert_problem(world.client.open(target, method=method, headers=world.bob, **body), 404, "not_found")
         assert_problem(world.client.open(target, method=method, **body), 401, "unauthorized")
         assert_problem(
@@ -318,6 +318,7 @@ def test_who_comes_second_gets_nothing_and_leaves_nothing_open(world: World, mak
     shares = world.services.shares
     share = shares.find(make(artifact="A talk.mp4", downloads=1)["id"])
     assert share
+    assert share.artifact_id
     assert shares.use(share.id)
     with world.app.test_request_context():
         response = send(world.services.jobs.artifact(share.owner, share.artifact_id), whole=True)

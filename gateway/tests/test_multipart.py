@@ -52,7 +52,7 @@ def test_the_file_comes_out_as_it_went_in(content: bytes, step: int) -> None:
     body = FIELD + b"hello\r\n" + FILE + content + b"\r\n" + FIELD + b"bye\r\n" + END
     form, receiver = receive(Trickle(body, step), target, 3000)  # type: ignore[arg-type]
     assert target.getvalue() == content
-    assert (receiver.bytes, receiver.sha256) == (len(content), hashlib.sha256(content).hexdigest())
+    assert (receiver.size, receiver.sha256) == (len(content), hashlib.sha256(content).hexdigest())
     assert (form.name, form.fields) == ("talk.mp4", {"note": ["hello", "bye"]})
 
 
@@ -122,4 +122,4 @@ def test_other_bodies_are_refused_by_a_code(body: bytes, code: str) -> None:
 
 def test_a_file_of_just_the_limit_is_taken() -> None:
     _, receiver = receive(io.BytesIO(FILE + b"\x00" * 1000 + b"\r\n" + END), io.BytesIO())
-    assert receiver.bytes == 1000
+    assert receiver.size == 1000

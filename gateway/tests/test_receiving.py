@@ -20,7 +20,7 @@ def test_pieces_of_all_sizes_are_hashed_in_their_order() -> None:
     for piece in PIECES:
         receiver.write(piece)
     receiver.end()
-    assert (receiver.bytes, receiver.sha256) == (len(WHOLE), hashlib.sha256(WHOLE).hexdigest())
+    assert (receiver.size, receiver.sha256) == (len(WHOLE), hashlib.sha256(WHOLE).hexdigest())
     assert target.getvalue() == WHOLE
 
 

@@ -109,7 +109,7 @@ def test_tokens_signed_by_a_secret_or_by_nobody_are_refused(
     claims = jwt.decode(publisher.sign(), options={"verify_signature": False})
     public = publisher.keys["first"].public_key().public_bytes_raw()
     for token in (
-        jwt.encode(claims, None, algorithm="none", headers={"kid": kid} if kid else None),
+        jwt.encode(claims, "", algorithm="none", headers={"kid": kid} if kid else None),
         jwt.encode(claims, public, algorithm="HS256", headers={"kid": kid} if kid else None),
     ):
         with pytest.raises(BadToken):

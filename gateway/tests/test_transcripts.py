@@ -74,7 +74,7 @@ def test_what_a_client_has_is_not_sent_again(world: World, known: str, status: i
 
 def test_a_correction_is_a_new_version_and_the_machines_stays(world: World) -> None:
     job_id = a_talk(world)
-    before = world.get(f"/v1/jobs/{job_id}/transcript").json
+    before = world.get(f"/v1/jobs/{job_id}/transcript").get_json()
     answer = put(world, job_id, language="de")
     assert (answer.status_code, answer.headers["ETag"]) == (200, '"2"')
     newest = world.get(f"/v1/jobs/{job_id}/transcript")

@@ -194,7 +194,7 @@ def test_other_versions_are_not_spoken(world: World, tus: Tus, method: str, vers
 def test_what_cannot_be_begun_leaves_nothing(
     world: World, tus: Tus, headers: dict[str, str], status: int, code: str
 ) -> None:
-    assert_problem(tus.send("POST", "/v1/uploads", **headers), status, code)
+    assert_problem(tus.send("POST", "/v1/uploads", None, **headers), status, code)
     assert nothing_is_kept(world)
 
 

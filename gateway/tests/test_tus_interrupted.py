@@ -82,7 +82,8 @@ def test_a_lapsed_lock_is_free_and_its_holder_can_commit_nothing(world: World, t
         held.advance(0)  # nobody took it
         set_row(world, path, locked_until=now() - timedelta(seconds=1))
         assert tus.patch(path, 0, TALK[:500]).status_code == 204
-        for act in (lambda: held.advance(7), held.delete):
+        acts: tuple[Callable[[], object], ...] = (lambda: held.advance(7), held.delete)
+        for act in acts:
             with pytest.raises(Busy):
                 act()
     assert tus.offset(path) == 500

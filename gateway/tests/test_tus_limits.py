@@ -100,7 +100,7 @@ def test_who_would_send_too_many_mails_is_told_before_the_bytes_come(world: Worl
     part = tus.part(TALK)
     quiet, others = Tus(world, world.changed(quota_day_mails=1).app), metadata(notify="eve@example.org,joe@example.org")
     for headers in ({"Upload_Length": "10"}, {"Upload_Concat": final([part])}):
-        assert_problem(quiet.send("POST", "/v1/uploads", Upload_Metadata=others, **headers), 429, "quota_mails")
+        assert_problem(quiet.send("POST", "/v1/uploads", None, Upload_Metadata=others, **headers), 429, "quota_mails")
     assert upload_ids(world) == {id_of(part)}
 
 

@@ -21,7 +21,7 @@ from pipeline.queues.memory import MemoryQueue
 def test_an_upload_becomes_a_job_that_waits_for_its_first_worker(world: World) -> None:
     answer = upload(world, {"file": a_file()})
     assert answer.status_code == 202
-    job = answer.json
+    job = answer.get_json()
     assert answer.headers["Location"] == f"/v1/jobs/{job['id']}"
     assert list(job)[:9] == [
         "id", "state", "stage", "percent", "reason", "title", "created_at", "finished_at", "artifacts",

@@ -33,7 +33,7 @@ class Tus:
 
     def create(self, length: int | None = len(TALK), **headers: str | None) -> str:
         size = {"Upload_Length": str(length)} if length is not None else {"Upload_Defer_Length": "1"}
-        answer = self.send("POST", "/v1/uploads", **size, **headers)
+        answer = self.send("POST", "/v1/uploads", None, **size, **headers)
         assert answer.status_code == 201, answer.text
         return answer.headers["Location"]
 

@@ -66,7 +66,7 @@ class Postbox:
 
     def _answer(self, server: SMTP, step: str) -> str:
         if self.hang_up == step:
-            assert server.transport is not None
+            assert isinstance(server.transport, asyncio.Transport)
             server.transport.abort()
         return self.answers.get(step, "250 OK")
 
@@ -78,9 +78,9 @@ class Server(Controller):
         super().__init__(postbox, hostname="127.0.0.1", port=0, ready_timeout=30, **options)
 
     def _trigger_server(self) -> None:
-        assert self.server is not None
+        assert isinstance(self.server, asyncio.Server)
         self.port = self.server.sockets[0].getsockname()[1]
-        super()._trigger_server()
+        super()._trigger_server()  # type: ignore[no-untyped-call]
 
 
 def parsed(mail: bytes) -> EmailMessage:

@@ -112,7 +112,7 @@ def _work(database: str, blobs: Path, url: str) -> None:
     """A worker's process."""
     ledger = Ledger(connect(database))
     store = DirectoryBlobs(blobs)
-    deliver(TASK, store, blobs, lambda _: None, ledger=ledger, mailer=mailer(url), letters=LETTERS)
+    deliver(TASK, store, blobs, lambda *_: None, ledger=ledger, mailer=mailer(url), letters=LETTERS)
 
 
 def test_a_worker_killed_before_the_answer_leaves_it_unclear(
@@ -161,7 +161,7 @@ def test_the_answer_counts_also_where_another_worker_did_not_wait_for_it(
 def test_an_interrupted_attempt_sends_nothing(
     catalog: Engine, blobs: DirectoryBlobs, url: str, postbox: Postbox, states: States, tmp_path: Path
 ) -> None:
-    def stop(_percent: float) -> None:
+    def stop(_percent: float, _speed: float | None = None) -> None:
         raise Interrupted
 
     with pytest.raises(Interrupted):

@@ -32,7 +32,7 @@ def test_the_handler_of_deliver_sends_as_the_settings_say(
         link_keys="k" * 32,
         public_url="https://reels.example.com",
     )
-    handlers(settings, catalog)["deliver"](TASK, blobs, tmp_path, lambda _: None)
+    handlers(settings, catalog)["deliver"](TASK, blobs, tmp_path, lambda *_: None)
     (path,) = (tmp_path / "mails").glob("*.eml")
     mail = parsed(path.read_bytes())
     assert mail["From"] == "Reels <reels@example.com>"

@@ -37,6 +37,9 @@ class Fetcher:
         self.limits = replace(self.limits, **limits)
         return self
 
+    def _note(self, percent: float, _speed: float | None = None) -> None:
+        self.percents.append(percent)
+
     def __call__(self, url: str, progress: Progress | None = None) -> Artifact:
         """Fetches, and checks what holds for everything that is fetched."""
         folder = self.root / "folder"
@@ -46,7 +49,7 @@ class Fetcher:
             task,
             self.blobs,
             folder,
-            progress or self.percents.append,
+            progress or self._note,
             guard=self.guard,
             limits=self.limits,
             tls=self.tls,

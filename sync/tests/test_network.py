@@ -174,7 +174,7 @@ class Cancelled:
     def __init__(self) -> None:
         self.now = Event()
 
-    def __call__(self, percent: float) -> None:
+    def __call__(self, percent: float, speed: float | None = None, /) -> None:
         if self.now.is_set():
             raise Interrupted
 

@@ -18,7 +18,7 @@ from sync.worker import handlers
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def _quiet(percent: float) -> None:
+def _quiet(percent: float, speed: float | None = None) -> None:
     pass
 
 

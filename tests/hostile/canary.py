@@ -43,12 +43,9 @@ class Canary:
 
     def shows(self, file: Path, *options: str) -> bool:
         """Whether an ffmpeg with no guards but `options` finds the canary when it reads `file`: its secret or its tone."""
-        command = [binary(), "-v", "error", "-nostdin", *options, "-i", file, "-vn", "-ac", "1", "-ar", str(RATE)]
-        pcm = _said([*command, "-f", "f32le", "-"], file.parent)
-        copy = _said(
-            [binary(), "-v", "error", "-nostdin", *options, "-i", file, "-c", "copy", "-f", "matroska", "-"],
-            file.parent,
-        )
+        command: list[str | Path] = [binary(), "-v", "error", "-nostdin", *options, "-i", file]
+        pcm = _said([*command, "-vn", "-ac", "1", "-ar", str(RATE), "-f", "f32le", "-"], file.parent)
+        copy = _said([*command, "-c", "copy", "-f", "matroska", "-"], file.parent)
         return self.secret in copy or sings(np.frombuffer(pcm[: len(pcm) // 4 * 4], dtype="<f4"))
 
 

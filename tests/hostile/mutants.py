@@ -36,7 +36,7 @@ def _album() -> bytes:
         ffmpeg(*card(0.1), "-frames:v", "1", cover)
         chapters = "".join(f"[CHAPTER]\nTIMEBASE=1/10\nSTART={n}\nEND={n + 1}\ntitle=c{n}\n" for n in range(3))
         words.write_text(f";FFMETADATA1\ntitle=a\nartist=b\ndate=2026\n{chapters}")
-        inputs = ("-f", "ffmetadata", "-i", words, "-i", cover, *sine(SECONDS))
+        inputs: tuple[str | Path, ...] = ("-f", "ffmetadata", "-i", words, "-i", cover, *sine(SECONDS))
         mapped = ("-map", "2:a", "-map", "1:v", "-c:v", "copy", "-disposition:v", "attached_pic", "-map_chapters", "0")
         ffmpeg(*inputs, *mapped, *BITEXACT[2:], song)
         return song.read_bytes()

@@ -25,10 +25,14 @@ def little() -> Iterator[Hostile]:
     yield written("silence", made("-f", "lavfi", "-i", "anullsrc", "-t", "1", kind="wav"), seconds=1)
 
 
+def _many(count: int, track: bytes) -> bytes:
+    return count * boxes.box(b"trak", track)
+
+
 def much() -> Iterator[Hostile]:
     movie, clip = made(*sine(0.2), kind="mp4"), ebml.cluster(0, bytes(8820))
     for streams in (200, 1001):
-        traks = boxes.changed(movie, b"trak", lambda old, n=streams: n * boxes.box(b"trak", old))
+        traks = boxes.changed(movie, b"trak", partial(_many, streams))
         yield written(f"{streams} streams", traks, "more than 32 tracks")
         tracks = ebml.tracks(*(ebml.pcm_entry(number) for number in range(1, streams + 1)))
         yield written(f"{streams} streams of Matroska", ebml.matroska(tracks, clip), "", seconds=0.1)
