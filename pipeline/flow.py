@@ -49,6 +49,8 @@ FIRST = "extract"
 LAST = "deliver"
 QUIET = "render"
 """What its owner does to a job that has ended, and need not be told of."""
+HEARING = ("cut", "transcribe", "merge")
+"""What makes a transcript of a recording."""
 RUNS = {"cut": 1, "transcribe": 100_000, "merge": 1, QUIET: 1}
 """How many numbers of parts a run has, of the kinds that run anew: when a recording is transcribed again, or corrected."""
 

@@ -232,9 +232,7 @@ _NEEDS = {
 
 def _again(job: JobRow) -> list[TaskRow]:
     """Queues what did not work out, and calls off what was still to be told of that."""
-    open_again = [
-        task for task in current(job.tasks) if task.state in ("failed", "cancelled") and task.kind != flow.LAST
-    ]
+    open_again = _unfinished(current(job.tasks))
     if job.state not in ("failed", "cancelled") or not open_again:
         raise Settled("Only a job that failed or was cancelled can be run again.")
     there = {found.kind for found in job.artifacts}
@@ -246,6 +244,13 @@ def _again(job: JobRow) -> list[TaskRow]:
     for task in open_again:
         renew(task)
     return open_again
+
+
+def _unfinished(tasks: Sequence[TaskRow]) -> list[TaskRow]:
+    """Without letters, and without a transcription that a correction has called off: another would take the place of what its owner wrote."""
+    is_corrected = any(task.kind == flow.QUIET for task in tasks)
+    left_out = (flow.LAST, *flow.HEARING) if is_corrected else (flow.LAST,)
+    return [task for task in tasks if task.state in ("failed", "cancelled") and task.kind not in left_out]
 
 
 def erase(session: Session, job: JobRow) -> None:

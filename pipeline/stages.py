@@ -43,7 +43,7 @@ def stages(row: JobRow) -> list[StageView]:
 
 def current(tasks: Sequence[TaskRow]) -> Sequence[TaskRow]:
     """Without those of earlier runs, where a recording was transcribed again, and of earlier corrections."""
-    for kinds in ("cut", "transcribe", "merge"), (flow.QUIET,):
+    for kinds in flow.HEARING, (flow.QUIET,):
         last = max((flow.run(task.kind, task.part) for task in tasks if task.kind in kinds), default=0)
         tasks = [task for task in tasks if task.kind not in kinds or flow.run(task.kind, task.part) == last]
     return tasks

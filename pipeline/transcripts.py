@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from pipeline.catalog import ENDED, ArtifactRow, JobRow, TaskRow, UsageRow
 from pipeline.database import now, transaction
-from pipeline.flow import LAST
+from pipeline.flow import HEARING, LAST, QUIET
 from pipeline.jobs import Job, Jobs, Settled
 from pipeline.messages import Message
 from pipeline.names import free_name
@@ -23,9 +23,8 @@ from pipeline.transcript import About, LayerFacts
 from pipeline.work import Artifact, NextTask
 
 MEDIA_TYPE = "application/jsonl"
-_WRITING = ("render",)
-_HEARING = ("cut", "transcribe", "merge")
-"""Tasks that a correction takes the place of, and those that another transcription does too."""
+_WRITING = (QUIET,)
+"""Tasks that a correction takes the place of; another transcription takes that of HEARING too."""
 _BUSY = "This job is still being worked on; wait for its end."
 _CANCELLED = "This job was cancelled before its end; run it again first."
 
@@ -78,7 +77,7 @@ class Transcripts:
             made = replace(layer, name=name, facts=facts.model_dump(mode="json"))
             session.add(artifact_row(job.id, made))
             _call_off(job)
-            return Version(facts, made), _begin(session, job, NextTask("render", number), _WRITING)
+            return Version(facts, made), _begin(session, job, NextTask(QUIET, number), _WRITING)
 
     def again(self, owner: str, job_id: str, wanted: Options, mails: int = 0) -> tuple[Job, list[Message]] | None:
         """Transcribes the recording once more, with other options; what is there stays until that is done.
@@ -91,14 +90,14 @@ class Transcripts:
                 return None
             if job.state not in ENDED:
                 raise Settled(_BUSY)
-            _check_others(job, (*_HEARING, *_WRITING))
+            _check_others(job, (*HEARING, *_WRITING))
             if not any(found.kind == "track" for found in job.artifacts):
                 raise Settled("The recording has been removed meanwhile; upload it again.")
             session.add(UsageRow(owner=owner, mails=mails))
             _change(job, wanted)
             _drop_parts(session, job)
             run = 1 + max((task.part for task in job.tasks if task.kind == "cut"), default=-1)
-            sent = _begin(session, job, NextTask("cut", run), (*_HEARING, *_WRITING))
+            sent = _begin(session, job, NextTask("cut", run), (*HEARING, *_WRITING))
         seen = Jobs(self.engine).get(owner, job_id)
         return (seen, sent) if seen else None
 
@@ -128,14 +127,17 @@ def _check_others(job: JobRow, replaced: Sequence[str]) -> None:
     others = [task for task in job.tasks if task.kind not in (*replaced, LAST)]
     if any(task.state not in ENDED for task in others):
         raise Settled(_BUSY)
-    if job.state == "cancelled" and any(task.state == "cancelled" for task in others if task.kind not in _HEARING):
+    if job.state == "cancelled" and any(task.state == "cancelled" for task in others if task.kind not in HEARING):
         raise Settled(_CANCELLED)
 
 
 def _call_off(job: JobRow) -> None:
-    """A transcription that did not work out, beside a transcript that is there. What its options ask for was never made."""
+    """A transcription that did not work out, beside a transcript that is there; `Jobs.retry` leaves it so.
+
+    What its options ask for was never made.
+    """
     for task in job.tasks:
-        if task.kind in _HEARING and task.state in ("failed", "cancelled"):
+        if task.kind in HEARING and task.state in ("failed", "cancelled"):
             task.state, job.recipe = "cancelled", None
 
 

@@ -340,6 +340,45 @@ def test_a_correction_ends_a_transcription_that_did_not_work_out(
     assert transcripts.again(OWNER, job.id, wanted)
 
 
+@pytest.mark.parametrize("end", ["failed", "cancelled"])
+def test_after_a_correction_only_its_files_are_written_again(
+    catalog: Engine, transcripts: Transcripts, store: DirectoryBlobs, job: Job, end: str
+) -> None:
+    """The transcription before it stays called off: it would cost money, and put its text over the owner's."""
+    transcripts.again(OWNER, job.id, Options(language="de"))
+    Tasks(catalog).reject(claimed(catalog, "cut"), "There are no minutes left.")
+    correct(transcripts, store, job)
+    task = claimed(catalog, "render")
+    if end == "failed":
+        Tasks(catalog).reject(task, "There is no room.")
+    else:
+        Jobs(catalog).cancel(OWNER, job.id)
+    found = Jobs(catalog).retry(OWNER, job.id)
+    assert found is not None
+    assert [message.kind for message in found[1]] == ["render"]
+    task = claimed(catalog, "render")
+    Tasks(catalog).finish(task, rendered(task, store))
+    assert get(catalog, job).state == "done"
+    assert [version.facts.author for version in transcripts.versions(OWNER, job.id)] == [OWNER, None]
+    assert [hit.snippet for hit in search(catalog, OWNER, "version")[0]] == ["Version 2."]
+    transcripts.again(OWNER, job.id, Options(language="de"))
+    assert ("cut", 2, "queued") in kinds(catalog, job), "no run has the number of another"
+
+
+def test_a_corrected_transcript_is_written_again_though_its_recording_is_gone(
+    catalog: Engine, transcripts: Transcripts, store: DirectoryBlobs, job: Job
+) -> None:
+    transcripts.again(OWNER, job.id, Options(language="de"))
+    Tasks(catalog).reject(claimed(catalog, "cut"), "There are no minutes left.")
+    correct(transcripts, store, job)
+    Tasks(catalog).reject(claimed(catalog, "render"), "There is no room.")
+    end_days_ago(catalog, 10)
+    assert remove_originals(catalog, Limits(keep_original_days=10)) == 1
+    found = Jobs(catalog).retry(OWNER, job.id)
+    assert found is not None
+    assert [message.kind for message in found[1]] == ["render"]
+
+
 def test_a_correction_does_not_hide_that_a_sound_file_is_lacking(
     catalog: Engine, transcripts: Transcripts, store: DirectoryBlobs
 ) -> None:
@@ -351,6 +390,9 @@ def test_a_correction_does_not_hide_that_a_sound_file_is_lacking(
     task = claimed(catalog, "render")
     Tasks(catalog).finish(task, rendered(task, store))
     assert (get(catalog, job).state, get(catalog, job).reason) == ("failed", "There is no room.")
+    found = Jobs(catalog).retry(OWNER, job.id)
+    assert found is not None
+    assert [message.kind for message in found[1]] == ["encode"]
 
 
 @pytest.mark.parametrize("act", [correct, lambda transcripts, _, job: transcripts.again(OWNER, job.id, Options())])
