@@ -1,7 +1,5 @@
 """/v1/account/glossary: names and terms that occur in all of a user's recordings."""
 
-from collections.abc import Sequence
-from itertools import chain
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from gateway.access import identity
 from gateway.api import private_routes
 from gateway.services import services
-from pipeline.options import MOST_TERMS, Options, Term
+from pipeline.options import MOST_TERMS, KeptOptions, Options, Term, united
 
 api = private_routes("glossary", [413, 422, 503])
 
@@ -28,21 +26,12 @@ def get_glossary() -> dict[str, Any]:
 @api.put("/v1/account/glossary", summary="Replace your glossary", responses={200: Glossary})
 def put_glossary(body: Glossary) -> dict[str, Any]:
     """It counts for what is uploaded, or transcribed again, from now on."""
-    terms = _united(body.terms)
+    terms = united(body.terms)
     services().accounts.set_glossary(identity().owner, terms)
     return {"terms": terms}
 
 
-def with_glossary(wanted: Options) -> Options:
-    """The options with the user's own terms behind the recording's. Raises `Unavailable`."""
-    return wanted.model_copy(
-        update={"glossary": _united(wanted.glossary, services().accounts.glossary(identity().owner))}
-    )
-
-
-def _united(*glossaries: Sequence[str]) -> tuple[str, ...]:
-    """As many as may be, each once, in the first spelling."""
-    found: dict[str, str] = {}
-    for term in chain(*glossaries):
-        found.setdefault(term.casefold(), term)
-    return tuple(found.values())[:MOST_TERMS]
+def with_glossary(wanted: Options) -> KeptOptions:
+    """The options with the user's own terms as they are now, beside the recording's. Raises `Unavailable`."""
+    terms = services().accounts.glossary(identity().owner)
+    return KeptOptions.model_validate({**wanted.kept(), "account_glossary": terms})

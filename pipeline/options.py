@@ -1,6 +1,8 @@
 """What a user may ask for with a recording: the same words in a form, a query, JSON and the metadata of a resumable upload."""
 
 import hashlib
+from collections.abc import Iterable
+from itertools import chain
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, StringConstraints, model_validator
@@ -32,6 +34,14 @@ MOST_TERMS = 200
 Days = Annotated[int, Field(gt=0, le=36500)]
 
 
+def united(*glossaries: Iterable[str]) -> tuple[str, ...]:
+    """As many terms as may be, each once, in the first spelling."""
+    found: dict[str, str] = {}
+    for term in chain(*glossaries):
+        found.setdefault(term.casefold(), term)
+    return tuple(found.values())[:MOST_TERMS]
+
+
 class Wording(BaseModel):
     """How the words of a recording are made out and written down."""
 
@@ -43,7 +53,9 @@ class Wording(BaseModel):
         None, max_length=200, description="Which of the installation's speech models to ask; the first if unset."
     )
     glossary: Annotated[tuple[Term, ...], Listed] = Field(
-        (), max_length=MOST_TERMS, description="Names and terms that occur, spelt as they should be."
+        (),
+        max_length=MOST_TERMS,
+        description="Names and terms that occur, spelt as they should be; those of your account count behind them.",
     )
     speakers: bool = Field(False, description="Whether to tell who speaks, where the model can.")
     by_channel: bool = Field(
@@ -85,10 +97,16 @@ class Options(Audio, Wording):
         return self.model_dump(mode="json", exclude_defaults=True)
 
     @property
+    def terms(self) -> tuple[str, ...]:
+        """What a speech model is told of names and terms, the most important first."""
+        return united(self.glossary)
+
+    @property
     def recipe(self) -> str:
         """The same for options that lead to the same results from the same bytes. A title stands in the tags of sound files."""
         sound = self.model_dump(include=set(Audio.model_fields))
-        words = self.model_dump(include=set(Wording.model_fields)) | {"formats": sorted(set(self.formats))}
+        words = self.model_dump(include=set(Wording.model_fields))
+        words |= {"formats": sorted(set(self.formats)), "glossary": self.terms}
         asked = (sorted(sound.items()), sorted(words.items()) if self.transcribe else None, self.title)
         return hashlib.sha256(repr(asked).encode()).hexdigest()
 
@@ -97,3 +115,16 @@ class StrictOptions(Options):
     """Where only options may stand, other names are mistakes."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class KeptOptions(Options):
+    """As the catalog keeps them: beside what was asked for stands what the account had then, which no client gives.
+
+    Apart, so that a later run takes the account's terms as they are by then, and the job's own stay what they were.
+    """
+
+    account_glossary: tuple[Term, ...] = ()
+
+    @property
+    def terms(self) -> tuple[str, ...]:
+        return united(self.glossary, self.account_glossary)

@@ -15,7 +15,7 @@ from pipeline import flow
 from pipeline.catalog import JobRow, TaskRow
 from pipeline.database import changed, now, transaction
 from pipeline.messages import Message
-from pipeline.options import Options
+from pipeline.options import KeptOptions
 from pipeline.removals import doom
 from pipeline.results import keep
 from pipeline.reuse import artifact
@@ -193,7 +193,7 @@ def _view(job: JobRow, row: TaskRow) -> Task:
         attempt=row.attempt,
         title=job.title,
         args=row.args,
-        options=Options.model_validate(job.options),
+        options=KeptOptions.model_validate(job.options),
         job_state=job.state,
         job_reason=job.reason,
         artifacts=[artifact(found) for found in job.artifacts],

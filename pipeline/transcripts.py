@@ -15,7 +15,7 @@ from pipeline.flow import HEARING, LAST, QUIET
 from pipeline.jobs import Job, Jobs, Settled
 from pipeline.messages import Message
 from pipeline.names import free_name
-from pipeline.options import Options
+from pipeline.options import KeptOptions, Options
 from pipeline.removals import doom
 from pipeline.reuse import artifact, artifact_row, recipe
 from pipeline.task_rows import messages, new_task
@@ -153,7 +153,7 @@ def _begin(session: Session, job: JobRow, first: NextTask, replaced: Sequence[st
 
 def _change(job: JobRow, wanted: Options) -> None:
     """The options, and by what a twin finds the job. A picture that came with it and is gone cannot be told from another."""
-    before = Options.model_validate(job.options)
+    before = KeptOptions.model_validate(job.options)
     covers = [None, *(found.sha256 for found in job.artifacts if found.kind == "cover")]
     job.recipe = next((recipe(wanted, cover) for cover in covers if recipe(before, cover) == job.recipe), None)
     job.options, job.reused = wanted.kept(), False

@@ -122,9 +122,7 @@ class _Ear:
     def _hear(self, audio: Path, seconds: float, temperature: float = 0.0) -> tuple[str | None, bool, list[Heard]]:
         """The language, whether the times are the model's own, and what is said in `seconds` of audio."""
         options = self.task.options
-        request = Request(
-            audio, self.model, options.language, options.glossary, self._translates, temperature=temperature
-        )
+        request = Request(audio, self.model, options.language, options.terms, self._translates, temperature=temperature)
         calls: list[int] = []
 
         def before() -> None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipeline.audio import Audio, AudioFormat, Mode, Preset
-from pipeline.options import FORMATS, Options, StrictOptions
+from pipeline.options import FORMATS, MOST_TERMS, KeptOptions, Options, StrictOptions
 
 read = Options.model_validate
 
@@ -113,6 +113,23 @@ def test_the_recipe_is_what_results_depend_on(same: tuple[dict[str, str], dict[s
 @pytest.mark.parametrize("other", [{"language": "de"}, {"formats": "txt"}, {"transcribe": "no"}, {"title": "Talk"}])
 def test_another_recipe_makes_other_results(other: dict[str, str]) -> None:
     assert read(other).recipe != Options().recipe
+
+
+def test_terms_are_the_jobs_own_and_then_the_accounts_each_once() -> None:
+    kept = KeptOptions(glossary=("Flopsy", "flopsy"), account_glossary=("FLOPSY", "Mopsy"))
+    assert kept.terms == ("Flopsy", "Mopsy")
+    assert KeptOptions.model_validate(kept.kept()) == kept
+    assert read(kept.kept()) == Options(glossary=("Flopsy", "flopsy")), "an account's terms are not what was asked for"
+    many = KeptOptions(glossary=("Flopsy",), account_glossary=tuple(str(number) for number in range(MOST_TERMS)))
+    assert (many.terms[:2], len(many.terms)) == (("Flopsy", "0"), MOST_TERMS)
+
+
+def test_the_recipe_asks_for_terms_and_not_for_whose_they_are() -> None:
+    ours = KeptOptions(glossary=("Flopsy",), account_glossary=("Mopsy",))
+    assert ours.recipe == Options(glossary=("Flopsy", "Mopsy")).recipe
+    assert ours.recipe != Options(glossary=("Flopsy",)).recipe
+    silent = ours.model_copy(update={"transcribe": False})
+    assert silent.recipe == Options(transcribe=False).recipe
 
 
 TITLES = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=50)

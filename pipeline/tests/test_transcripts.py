@@ -11,7 +11,7 @@ from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.catalog import ArtifactRow, JobRow, TaskRow
 from pipeline.database import now, transaction
 from pipeline.jobs import Job, Jobs, NewJob, Settled
-from pipeline.options import Options
+from pipeline.options import KeptOptions, Options
 from pipeline.removals import Removals
 from pipeline.retention import remove_originals
 from pipeline.search import search
@@ -416,6 +416,19 @@ def test_a_rendering_that_was_cancelled_is_made_up_for_by_the_next(
     task = claimed(catalog, "render")
     Tasks(catalog).finish(task, rendered(task, store))
     assert get(catalog, job).state == "done"
+
+
+def test_with_the_terms_of_its_account_it_is_the_same_recording(
+    catalog: Engine, transcripts: Transcripts, store: DirectoryBlobs
+) -> None:
+    """Also where they were kept as the job's own: so jobs were kept at first."""
+    ours, theirs = ({"account_glossary": terms} for terms in (("Flopsy",), ("Mopsy",)))
+    job = work_through(catalog, store, a_recording(catalog, store, options=KeptOptions(**ours)))
+    assert a_recording(catalog, store, glossary="Flopsy").reused
+    transcripts.again(OWNER, job.id, KeptOptions(**theirs))
+    assert claimed(catalog, "cut").options.terms == ("Mopsy",)
+    with transaction(catalog) as session:
+        assert session.get_one(JobRow, job.id).recipe == KeptOptions(**theirs).recipe
 
 
 def test_with_the_picture_that_came_along_it_is_the_same_recording(

@@ -21,7 +21,7 @@ from pipeline.blobs import store
 from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.errors import Interrupted, Reject, Retry
 from pipeline.ledger import MOST_CALLS, Ledger
-from pipeline.options import Options
+from pipeline.options import KeptOptions
 from pipeline.speech_models import model
 from pipeline.transcript import About, Layer, Segment, Word
 from pipeline.work import Artifact, NextTask, Progress, Result, Task
@@ -51,7 +51,7 @@ def a_part(task: Task, blobs: DirectoryBlobs, audio: Path, part: Part = TWENTY, 
         name = f"speech-{run}-{part.part:04} (1){audio.suffix}"
         kept.append(Artifact(name, "speech", "audio/flac", size, digest, blob, facts={**facts, "run": run}))
     number = 200_000 + part.part
-    return replace(task, kind="transcribe", part=number, args=facts, options=Options(**options), artifacts=kept)
+    return replace(task, kind="transcribe", part=number, args=facts, options=KeptOptions(**options), artifacts=kept)
 
 
 @pytest.fixture
@@ -172,8 +172,8 @@ def test_a_translation_is_one(work: Work, api: PaidApi, blobs: DirectoryBlobs, f
 
 
 def test_the_language_and_the_glossary_are_passed_on(work: Work, api: PaidApi) -> None:
-    work(language="de", glossary=("Kennedy",))
-    assert (api.calls[0].form["language"], api.calls[0].form["prompt"]) == (["de"], ["Kennedy."])
+    work(language="de", glossary=("Kennedy",), account_glossary=("kennedy", "Sorensen"))
+    assert (api.calls[0].form["language"], api.calls[0].form["prompt"]) == (["de"], ["Kennedy, Sorensen."])
 
 
 def test_an_empty_answer_is_an_empty_layer(work: Work, api: PaidApi, blobs: DirectoryBlobs, folder: Path) -> None:
