@@ -11,7 +11,7 @@ from dev.demo import Demo, DemoFailed
 from dev.embedded import EmbeddedSettings, Suite, running
 from pipeline import telemetry
 from pipeline.settings import Settings
-from pipeline.wiring import stop_on_signals
+from pipeline.wiring import stay, stop_on_signals
 
 OUT = Path("out")
 
@@ -22,7 +22,7 @@ def up() -> None:
     telemetry.configure(settings.log_format, "suite")
     with running(EmbeddedSettings(), settings) as suite:
         _introduce(suite)
-        stop.wait()
+        stay(stop)
         print("\nStopping; what is in work goes on at the next start.")
     _leave(0)
 
@@ -38,7 +38,7 @@ def demo(file: Path, keep: bool) -> None:
             stop = stop_on_signals()  # a second Ctrl-C does not break into the end
             if keep and not status:
                 _introduce(suite)
-                stop.wait()
+                stay(stop)
     _leave(status)
 
 

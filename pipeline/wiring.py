@@ -23,6 +23,9 @@ from pipeline.tasks import Tasks
 from pipeline.work import Handler
 from pipeline.worker import Worker
 
+_LOOK = 0.5
+"""Seconds after which the main thread looks up: the system may give a signal to another one, and that wakes nobody."""
+
 log = structlog.get_logger()
 
 
@@ -129,14 +132,22 @@ def work(together: Sequence[Worker], stop: Event) -> None:
     """Runs workers until told to stop. If one breaks, the others hand back what they hold too, and its error is raised."""
     with ThreadPoolExecutor(len(together), "worker") as threads:
         running = [threads.submit(worker.run, stop) for worker in together]
-        wait(running, return_when=FIRST_COMPLETED)
+        while not wait(running, _LOOK, FIRST_COMPLETED).done:
+            pass
         stop.set()
     for ended in running:
         ended.result()
 
 
 def stop_on_signals() -> Event:
+    """What `stay` waits for; its callers have to be in the main thread."""
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     return stop
+
+
+def stay(stop: Event) -> None:
+    """Until a signal."""
+    while not stop.wait(_LOOK):
+        pass

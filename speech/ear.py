@@ -26,6 +26,9 @@ at most one, and 15 s no fewer. Of what is said once they have more wrong: 45 wo
 _HOTTER = (0.4,)
 """And how after that: only then is anything left to chance."""
 
+_LONGEST_WORD, _WORD = 1.8, 0.7
+"""Seconds. What is said to last longer than the first is a word before a pause, or before what was left out, which it was given."""
+
 _LEFT_OUT = 1.5
 """Seconds of speech without a word. Between words that are heard there was one at most, where a voice is fast or another one
 begins the model left out up to 10, and was sure of what it said."""
@@ -145,6 +148,11 @@ def _compression(text: str) -> float:
 def _segment(heard: Any, offset: float) -> Segment:
     figures = {name: getattr(heard, name) for name in Segment.model_fields if name != "words"}
     words = [
-        Word(word=word.word, start=word.start, end=word.end, probability=word.probability) for word in heard.words or ()
+        Word(word=word.word, start=word.start, end=_end(word), probability=word.probability)
+        for word in heard.words or ()
     ]
     return Segment.model_validate(figures | {"words": words}).moved(heard.id, offset)
+
+
+def _end(word: Any) -> float:
+    return float(word.end if word.end - word.start <= _LONGEST_WORD else word.start + _WORD)

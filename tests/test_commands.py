@@ -91,6 +91,12 @@ def test_it_stops_in_the_middle_of_a_long_transcription(embedded: Embedded, tmp_
     assert embedded.process.wait() == 0
 
 
+def test_it_stops_by_a_signal_that_another_thread_gets(embedded: Embedded) -> None:
+    assert embedded.process.child
+    os.kill(youngest_thread(embedded.process.child.pid), signal.SIGINT)
+    assert embedded.process.wait() == 0
+
+
 def test_one_folder_has_one_suite(embedded: Embedded) -> None:
     second = start_again(embedded, SPOOL_PORT=str(free_port()))
     assert second.returncode == 1

@@ -2,7 +2,7 @@
 
 from dev.paid_api.faults import FAULTS
 from dev.paid_api.server import PaidApi, serving
-from pipeline.wiring import stop_on_signals
+from pipeline.wiring import stay, stop_on_signals
 
 
 def run(port: int, key: str, delay: float) -> None:
@@ -19,4 +19,4 @@ Faults for the next calls, one each ({" ".join(FAULTS)}):
 Ctrl-C stops it.""",
             flush=True,
         )
-        stop.wait()
+        stay(stop)
