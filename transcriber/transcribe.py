@@ -126,6 +126,8 @@ class _Ear:
         calls: list[int] = []
 
         def before() -> None:
+            if calls:
+                self.ledger.take_back(self.task)  # the one before was refused for a field of it, and nothing heard
             calls.append(self.ledger.call(self.task, seconds))
 
         try:

@@ -43,7 +43,7 @@ class _Refusal(NamedTuple):
 
 @dataclass(frozen=True)
 class Vendor:
-    """A speech service. What it refused, and then answered without, it is not asked for again for an hour."""
+    """A speech service. What it refused, and then answered without or had no room for, it is not asked for again for an hour."""
 
     client: openai.OpenAI
     patience: float = 86400
@@ -55,29 +55,37 @@ class Vendor:
     def ask(
         self, request: Request, *, limit: float, before: Callable[[], None], beat: Callable[[float], None]
     ) -> Answer:
-        """Calls `before` before each request (there are two where a format is refused), and `beat` with the seconds gone,
-        several times a second, until the answer is there.
+        """Calls `before` before each request, and `beat` with the seconds gone, several times a second, until the answer is
+        there. There is a further request only where the one before was refused for a field of it, and so not heard.
 
         A request takes `limit` seconds at most. What `beat` raises goes on at once; the connection of the call that is left
         behind is cut, so that the service can see that nobody waits any more.
         Raises Reject, Retry, and of that Untaken where nothing was heard.
         """
         known = refused = self._refused(request.model.name)
-        with translated(self.patience):
-            while True:
-                form = request.form(refused)
-                before()
-                try:
-                    answer = self._call(request, form, limit, beat)
-                    break
-                except openai.BadRequestError as error:
-                    # Each time less is sent, so this ends.
-                    if not (more := to_leave_out(form, str(error.param or ""), error.message)):
-                        raise
-                    refused |= more
-        if refused != known:
-            self._refusals[request.model.name] = _Refusal(refused, self.clock() + _MEMORY)
+        try:
+            with translated(self.patience):
+                while True:
+                    form = request.form(refused)
+                    before()
+                    try:
+                        answer = self._call(request, form, limit, beat)
+                        break
+                    except openai.BadRequestError as error:
+                        # Each time less is sent, so this ends.
+                        if not (more := to_leave_out(form, str(error.param or ""), error.message)):
+                            raise
+                        refused |= more
+        except Untaken:
+            # Each attempt would begin with the refusal otherwise: twice the calls, where there is no room for one.
+            self._remember(request.model.name, known, refused)
+            raise
+        self._remember(request.model.name, known, refused)
         return answer
+
+    def _remember(self, model: str, known: frozenset[str], refused: frozenset[str]) -> None:
+        if refused != known:
+            self._refusals[model] = _Refusal(refused, self.clock() + _MEMORY)
 
     def _refused(self, model: str) -> frozenset[str]:
         refusal = self._refusals.get(model)

@@ -261,11 +261,26 @@ def test_of_models_without_a_price_the_seconds_alone_are_counted(work: Work, api
     assert spent("tiny.en") == (seconds + 20, None)
 
 
-def test_a_refused_format_is_a_call_too(work: Work, api: PaidApi, catalog: Engine, task: Task) -> None:
+def test_a_refused_format_does_not_count(work: Work, api: PaidApi, catalog: Engine, task: Task) -> None:
     api.faults.append(refusal(400, None, param="response_format"))
     work()
-    assert booked(catalog) == [20]
-    assert Ledger(catalog).call(task, 1) == 3
+    assert (len(api.calls), booked(catalog)) == (2, [])
+    assert Ledger(catalog).call(task, 1) == 2
+
+
+def test_nor_does_it_where_there_is_no_room_afterwards(
+    work: Work, api: PaidApi, catalog: Engine, task: Task, blobs: DirectoryBlobs, folder: Path
+) -> None:
+    api.faults.append(refusal(400, None, param="timestamp_granularities"))
+    for _ in range(MOST_CALLS + 1):
+        api.faults.append(refusal(429, {"Retry-After": "20"}))
+        with pytest.raises(Untaken):
+            work()
+    assert (Ledger(catalog).call(task, 20), booked(catalog)) == (1, [])
+    Ledger(catalog).take_back(task)
+    _, segments = read(work(), blobs, folder)
+    assert segments
+    assert len(api.calls) == 1 + MOST_CALLS + 1 + 1
 
 
 def test_an_interrupted_attempt_stores_nothing(work: Work, api: PaidApi, blobs: DirectoryBlobs) -> None:

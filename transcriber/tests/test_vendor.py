@@ -177,6 +177,15 @@ def test_what_helped_nothing_is_not_remembered(api: PaidApi, vendor: Vendor) -> 
     assert len(api.calls) == 3
 
 
+def test_what_was_refused_is_remembered_where_nothing_was_heard_afterwards(api: PaidApi, vendor: Vendor) -> None:
+    api.faults.extend([refusal(400, param="prompt"), refusal(429), refusal(429)])
+    for _ in range(2):
+        with pytest.raises(Untaken):
+            listen(vendor, terms=["Kennedy"])
+    assert listen(vendor, terms=["Kennedy"]).words
+    assert ["prompt" in call.form for call in api.calls] == [True, False, False, False]
+
+
 def test_after_an_hour_a_service_is_asked_for_everything_again(api: PaidApi) -> None:
     now = [1000.0]
     with OpenAI(api_key=KEY, base_url=api.url) as client:
