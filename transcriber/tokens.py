@@ -28,7 +28,7 @@ class Token:
     @property
     def key(self) -> str:
         """The same for the same word, however it is written down; empty for none."""
-        return "".join(character for character in self.text.casefold() if character.isalnum())
+        return letters(self.text)
 
     @property
     def middle(self) -> float:
@@ -38,6 +38,11 @@ class Token:
         """Whether both may be one word: a third of the longer one is said at once."""
         common = min(self.end, other.end) - max(self.start, other.start)
         return 3 * common > max(self.end - self.start, other.end - other.start)
+
+
+def letters(text: str) -> str:
+    """And digits, all that services agree upon: words come with other marks and cases than the text that they are of."""
+    return "".join(character for character in text.casefold() if character.isalnum())
 
 
 def tokens(segments: Iterable[Segment]) -> Iterator[Token]:
