@@ -28,27 +28,37 @@ class Span(BaseModel):
 
 
 class Clock:
-    """From the time of audio, which holds `spans` one right after the other, to the time of what they were cut out of, and back.
+    """From the time of audio, which holds `spans` one after the other, to the time of what they were cut out of, and back.
 
     Models are a little early or late. So within `margin` seconds of where two spans meet, what begins does so with the second
-    one, and what ends does so with the first; the places of both may be an hour apart.
+    one, and what ends does so with the first; the places of both may be an hour apart. `gap`: seconds of silence that were put
+    between two of them.
     """
 
-    def __init__(self, spans: Iterable[Span], margin: float = _MILLISECOND) -> None:
+    def __init__(self, spans: Iterable[Span], margin: float = _MILLISECOND, gap: float = 0.0) -> None:
         """Raises ValueError for none."""
-        self._spans, self._margin = tuple(spans), margin
+        self._spans, self._margin, self._gap = tuple(spans), margin, gap
         if not self._spans:
             raise ValueError("audio of nothing has no time")
-        lengths = (span.end - span.start for span in self._spans)
-        *self._begin, self.seconds = accumulate(lengths, initial=0.0)
+        lengths = (span.end - span.start + gap for span in self._spans)
+        *self._begin, end = accumulate(lengths, initial=0.0)
+        self.seconds = end - gap
 
     def placed(self, start: float, end: float) -> tuple[float, float]:
         """When that was which lies from `start` to `end` in the audio; before its beginning and behind its end, those."""
         first = max(bisect_right(self._begin, start + self._margin) - 1, 0)
         last = max(bisect_left(self._begin, end - self._margin) - 1, 0)
         if last < first:
-            first = last = max(bisect_right(self._begin, (start + end) / 2) - 1, 0)
+            first = last = self.number((start + end) / 2)
         return self._within(first, start), self._within(last, end)
+
+    def number(self, time: float) -> int:
+        """Of the span in which `time` of the audio is, or to which it is nearest in the silence between two."""
+        return max(bisect_right(self._begin, time + self._gap / 2) - 1, 0)
+
+    def placed_in(self, number: int, start: float, end: float) -> tuple[float, float]:
+        """The same as `placed` for what was said in one span, whatever the times."""
+        return self._within(number, start), self._within(number, end)
 
     def heard(self, time: float) -> float:
         """Where in the audio `time` is; what is left out is where the audio goes on."""

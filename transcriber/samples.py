@@ -16,14 +16,17 @@ _BYTES: Final = 2
 _AT_ONCE: Final = 60 * RATE
 
 
-def put_together(sound: Path, spans: Iterable[Span], made: Path) -> None:
-    """Writes a WAV file of `spans` of `sound`, one right after the other, to the sample; what `sound` lacks is silence.
+def put_together(sound: Path, spans: Iterable[Span], made: Path, gap: float = 0.0) -> None:
+    """Writes a WAV file of `spans` of `sound`, one after the other, to the sample; what `sound` lacks is silence.
+
+    There are `gap` seconds of silence between two.
 
     The expressions of ffmpeg's filters hold 100 spans, and are worked out anew for every frame.
     """
     with sound.open("rb") as source, wave.open(str(made), "wb") as target:
         target.setparams((1, _BYTES, RATE, 0, "NONE", ""))
-        for span in spans:
+        for number, span in enumerate(spans):
+            target.writeframesraw(bytes(_BYTES * round(gap * RATE) if number else 0))
             first, last = round(span.start * RATE), round(span.end * RATE)
             source.seek(_BYTES * first)
             for at in range(first, last, _AT_ONCE):

@@ -16,9 +16,9 @@ from pipeline.transcript import About, write_layer
 from pipeline.work import Artifact, NextTask, Progress, Result, Task
 from transcriber import doubt, spending
 from transcriber.answer import Answer
-from transcriber.excerpt import excerpt
+from transcriber.excerpt import excerpt, excerpt_clock, said_apart
 from transcriber.heard import Heard, heard
-from transcriber.parts import Clock, Part, Span
+from transcriber.parts import Part, Span
 from transcriber.request import Request
 from transcriber.troubles import Untaken
 from transcriber.vendor import Vendor
@@ -106,9 +106,9 @@ class _Ear:
 
     def _again(self, audio: Path, pieces: list[Heard], spans: list[Span]) -> list[Heard]:
         """Asks once more, hotter, for all that is doubtful at once; keeps what there is where that is no longer possible."""
-        clock = Clock(spans)
-        if clock.seconds < _SHORTEST:
+        if sum(span.end - span.start for span in spans) < _SHORTEST:
             return pieces
+        clock = excerpt_clock(spans)
         whole = spans == [Span(start=0, end=self.part.seconds)]
         try:
             cut = audio if whole else excerpt(audio, spans, self.part.seconds, self.progress)
@@ -117,7 +117,8 @@ class _Ear:
             log.info("not asked again for what is doubtful", cause=trouble.reason)
             return pieces
         sure = [] if whole else [piece for piece in pieces if not doubt.is_doubtful(piece)]
-        return sorted([*sure, *(piece.at(clock.placed) for piece in anew)], key=lambda piece: piece.start)
+        placed = (said for piece in anew for said in said_apart(piece, clock))
+        return sorted([*sure, *placed], key=lambda piece: piece.start)
 
     def _hear(self, audio: Path, seconds: float, temperature: float = 0.0) -> tuple[str | None, bool, list[Heard]]:
         """The language, whether the times are the model's own, and what is said in `seconds` of audio."""

@@ -75,8 +75,25 @@ def test_what_was_heard_in_an_excerpt_was_said_elsewhere(heard: tuple[float, flo
     assert Clock(SPANS).placed(*heard) == pytest.approx(was)
 
 
-def test_the_audio_is_as_long_as_its_spans() -> None:
+@pytest.mark.parametrize(
+    ("heard", "was"),
+    [
+        ((0, 3.3), (1.1, 4.4)),
+        ((3.7, 3.8), (4.4, 4.4)),
+        ((3.9, 4.4), (10, 10.1)),
+        ((3, 5), (4.1, 10.7)),
+        ((4.3, 6.3), (10, 12)),
+        ((7.3, 99), (12.5, 20)),
+    ],
+)
+def test_silence_between_spans_counts(heard: tuple[float, float], was: tuple[float, float]) -> None:
+    assert Clock(SPANS, 0.5, gap=1).placed(*heard) == pytest.approx(was)
+
+
+def test_the_audio_is_as_long_as_its_spans_and_what_is_between_them() -> None:
     assert Clock(SPANS).seconds == pytest.approx(12.8)
+    assert Clock(SPANS, gap=1).seconds == pytest.approx(14.8)
+    assert Clock(SPANS, gap=1).heard(11) == pytest.approx(5.3)
 
 
 def test_audio_of_nothing_is_a_mistake() -> None:

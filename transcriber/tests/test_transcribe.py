@@ -350,7 +350,7 @@ def test_doubtful_stretches_are_asked_for_once_more_hotter_in_one_call(
     api.faults.append(
         said((0, 4, "Sure.", SURE), (4, 6, "La la.", AGAIN), (6, 14, "Sure, too.", SURE), (14, 17, "Thanks!", NOBODY))
     )
-    api.faults.append(said((0.5, 2, "So it was.", SURE), (2, 4, "Indeed.", SURE)))
+    api.faults.append(said((0.5, 2, "So it was.", SURE), (3, 5, "Indeed.", SURE)))
     _, segments = read(work(), blobs, folder)
     assert texts(segments) == [
         (10, 14, "Sure.", False),
@@ -361,8 +361,25 @@ def test_doubtful_stretches_are_asked_for_once_more_hotter_in_one_call(
     first, second = api.calls
     assert "temperature" not in first.form
     assert second.form["temperature"] == ["0.4"]
-    assert second.seconds == pytest.approx(5, abs=0.005)
-    assert booked(catalog) == [pytest.approx(5)]
+    assert second.seconds == pytest.approx(6, abs=0.005)
+    assert booked(catalog) == [pytest.approx(6)]
+
+
+def test_what_is_heard_again_over_two_stretches_stands_where_its_words_were_said(
+    work: Work, api: PaidApi, blobs: DirectoryBlobs, folder: Path
+) -> None:
+    first = said((0, 4, "La la.", AGAIN), (4, 14, "So we talked.", SURE), (14, 18, "La la la.", AGAIN))
+    again = {"start": 1, "end": 8, "text": "Sing a song of sixpence."} | SURE
+    words = [(1, 1.5, "Sing"), (1.6, 1.8, "a"), (2, 3, "song"), (5.5, 6, "of"), (6.2, 8, "sixpence")]
+    told = [{"start": start, "end": end, "word": word} for start, end, word in words]
+    api.faults.extend([first, reply(200, {"text": "x", "segments": [again], "words": told})])
+    _, segments = read(work(), blobs, folder)
+    assert texts(segments) == [
+        (11, 13, "Sing a song", False),
+        (14, 34, "So we talked.", False),
+        (34.5, 37, "of sixpence.", False),
+    ]
+    assert [word.start for word in segments[2].words] == [34.5, 35.2]
 
 
 def test_what_stays_silence_is_dropped_and_what_goes_on_repeating_itself_is_marked(
@@ -459,5 +476,5 @@ def test_where_times_are_only_shared_out_nothing_is_cut_out(
 def test_no_more_is_cut_out_than_there_is(work: Work, api: PaidApi, catalog: Engine) -> None:
     api.faults.append(said((-4, 2, "La la.", AGAIN), (18, 99, "La la.", AGAIN)))
     work()
-    assert booked(catalog) == [pytest.approx(4)]
-    assert api.calls[1].seconds == pytest.approx(4, abs=0.01)
+    assert booked(catalog) == [pytest.approx(5)]
+    assert api.calls[1].seconds == pytest.approx(5, abs=0.01)
