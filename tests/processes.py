@@ -101,3 +101,8 @@ def wait_for(url: str, process: Process, timeout: float = 30) -> None:
             return False
 
     eventually(answers, timeout)
+
+
+def youngest_thread(pid: int) -> int:
+    """The one that began last, by its number; `os.kill` with it gives a signal to that thread, as the system may do by itself."""
+    return max(int(path.name) for path in Path(f"/proc/{pid}/task").iterdir())

@@ -1,5 +1,6 @@
 """`make demo` and `make up`, as their users meet them."""
 
+import os
 import re
 import signal
 import stat
@@ -11,7 +12,7 @@ from dev.services.server import free_port
 from dev.waiting import eventually
 from tests.client import Client
 from tests.embedded import Embedded
-from tests.processes import ROOT
+from tests.processes import ROOT, youngest_thread
 from tests.recordings import MEDIA, make_speech
 
 

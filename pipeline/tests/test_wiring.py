@@ -1,5 +1,6 @@
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections import Counter
@@ -29,6 +30,7 @@ from pipeline.tasks import Tasks
 from pipeline.tests.makers import a_job
 from pipeline.work import Handler, NextTask, Progress, Result, Task
 from pipeline.worker import Worker
+from tests.processes import youngest_thread
 
 
 @pytest.mark.parametrize(
