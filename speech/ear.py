@@ -97,7 +97,7 @@ class Ear:
                 text = "".join(word.word for word in words)
                 tokens = self.model.hf_tokenizer.encode(text, add_special_tokens=False).ids
                 said = {"start": words[0].start, "end": words[-1].end, "text": text, "tokens": tokens, "words": words}
-                if piece.compression_ratio <= _MOST_COMPRESSION:
+                if _repetition(piece) <= _MOST_COMPRESSION:
                     said["compression_ratio"] = _compression(text)
                 yield piece.model_copy(update=said)
 
@@ -136,7 +136,12 @@ class Ear:
 
 
 def _is_sure(piece: Segment, most_compression: float) -> bool:
-    return piece.avg_logprob >= _LEAST_LOGPROB and piece.compression_ratio <= most_compression
+    return piece.avg_logprob >= _LEAST_LOGPROB and _repetition(piece) <= most_compression
+
+
+def _repetition(piece: Segment) -> float:
+    """The compression by letters, not bytes: most scripts take two or three in UTF-8, which get small by themselves."""
+    return piece.compression_ratio * len(piece.text) / max(1, len(piece.text.encode()))
 
 
 def _compression(text: str) -> float:

@@ -43,8 +43,11 @@ def transcribe(
     pick: Callable[[Wording], Model],
     vendor: Vendor,
     ledger: Ledger,
+    waiting: float = 0.0,
 ) -> Result:
     """Makes a layer of what is said in one part, its times those of the recording.
+
+    `waiting`: how many seconds a service that runs beside us may let a request wait for its turn.
 
     Raises Retry or Reject.
     """
@@ -55,7 +58,7 @@ def transcribe(
     speech = _speech(task, part)
     audio = folder / Path(speech.name).name
     blobs.fetch(speech.blob, audio)
-    ear = _Ear(task, part, vendor, pick(task.options), ledger, progress)
+    ear = _Ear(task, part, vendor, pick(task.options), ledger, progress, waiting)
     about, pieces = ear.listen(audio)
     made = _keep(task, blobs, folder / f"heard-{part.run}-{part.part:04}.jsonl", about, pieces)
     kept = replace(made, facts=part.model_dump(mode="json"))
@@ -80,6 +83,7 @@ class _Ear:
     model: Model
     ledger: Ledger
     progress: Progress
+    waiting: float
 
     def listen(self, audio: Path) -> tuple[About, list[Heard]]:
         """Its times are those of the recording."""
@@ -132,7 +136,7 @@ class _Ear:
             calls.append(self.ledger.call(self.task, seconds))
 
         try:
-            answer = self.vendor.ask(request, limit=limit(seconds), before=before, beat=self._beat(seconds))
+            answer = self.vendor.ask(request, limit=self._limit(seconds), before=before, beat=self._beat(seconds))
         except Untaken:
             self.ledger.take_back(self.task)
             raise
@@ -145,6 +149,9 @@ class _Ear:
             raise Retry(trouble.reason, _delay(calls[-1], trouble.delay)) from trouble
         spending.count(self.model, seconds)
         return answer.language, self._is_timed(answer, seconds), doubt.weighed(heard(answer, seconds))
+
+    def _limit(self, seconds: float) -> float:
+        return limit(seconds) + (self.waiting if self.model.local else 0.0)
 
     def _is_timed(self, answer: Answer, seconds: float) -> bool:
         if answer.segments or (self.model.timed and not answer.text.strip()):

@@ -24,7 +24,13 @@ def handlers(settings: Settings, catalog: Engine) -> Mapping[str, Handler]:
     watch(choice)
     return {
         "cut": partial(cut, pick=choice.fitting, ledger=ledger),
-        "transcribe": partial(transcribe, pick=choice.fitting, vendor=_vendor(settings), ledger=ledger),
+        "transcribe": partial(
+            transcribe,
+            pick=choice.fitting,
+            vendor=_vendor(settings),
+            ledger=ledger,
+            waiting=settings.speech_waiting_seconds,
+        ),
         "merge": merge,
         "render": render,
     }

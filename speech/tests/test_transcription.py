@@ -1,6 +1,7 @@
 """The real models, asked by the real SDK."""
 
 import re
+import subprocess
 import wave
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pysubs2
 import pytest
 import webvtt
+from imageio_ffmpeg import get_ffmpeg_exe
 from openai import BadRequestError, OpenAI
 from werkzeug.exceptions import ClientDisconnected
 
@@ -252,6 +254,22 @@ def test_nothing_is_left_out_where_a_voice_is_fast_or_another_one_begins(
     assert jiwer.wer(words(f"{JFK} {text}"), words(answer.text)) <= 0.05
     assert all(first.end <= second.start for first, second in zip(answer.segments, answer.segments[1:], strict=False))
     assert client.audio.transcriptions.create(file=speech, model="tiny.en").text == answer.text
+
+
+@pytest.mark.slow
+def test_nothing_is_left_out_where_a_voice_is_fast_in_a_noisy_room(client: OpenAI, media: Path, tmp_path: Path) -> None:
+    """Words that are given the time of what was left out behind them."""
+    text = " ".join(READING.split()[:300])
+    voice = read_aloud(tmp_path / "voice.wav", text, pace=1)
+    subprocess.run(
+        [get_ffmpeg_exe(), "-v", "error", "-i", voice, "-af", "atempo=1.6", tmp_path / "fast.wav"], check=True
+    )
+    samples = decode(tmp_path / "fast.wav", RATE)
+    room = np.random.default_rng(1).normal(0, 400, len(samples))
+    speech = record(tmp_path / "speech.wav", np.clip(samples + room, -32768, 32767).astype("<i2").tobytes())
+    answer = in_full(client, speech)
+    assert jiwer.wer(words(text), words(answer.text)) <= 0.15
+    assert all(word.end - word.start <= 2 for word in answer.words)
 
 
 def test_a_stream_has_all_the_words(client: OpenAI, media: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -70,11 +71,13 @@ def work(
         audio: Path = twenty_seconds,
         progress: Progress = lambda *_: None,
         limits: Limits | None = None,
+        waiting: float = 0.0,
         **options: Any,
     ) -> Result:
         due, ledger = a_part(task, blobs, audio, part, **options), Ledger(catalog, limits or Limits())
         (attempt := folder / uuid4().hex).mkdir()
-        return transcribe(due, blobs, attempt, progress, pick=lambda _: model(name), vendor=vendor, ledger=ledger)
+        handle = partial(transcribe, pick=lambda _: model(name), vendor=vendor, ledger=ledger, waiting=waiting)
+        return handle(due, blobs, attempt, progress)
 
     return work
 
@@ -313,10 +316,11 @@ def test_calls_that_are_broken_off_here_are_paid_but_no_failures(
     assert Ledger(catalog).call(task, 1) == 2
 
 
-def test_a_request_takes_as_long_as_its_audio_allows(work: Work, vendor: Vendor) -> None:
+@pytest.mark.parametrize(("name", "most"), [("whisper-1", 120 + 4 * 20), ("tiny.en", 120 + 4 * 20 + 900)])
+def test_a_request_takes_as_long_as_its_audio_allows_and_a_place_in_the_queue(work: Work, name: str, most: int) -> None:
     with patch.object(Vendor, "ask", autospec=True, side_effect=Vendor.ask) as ask:
-        work()
-    assert [call.kwargs["limit"] for call in ask.call_args_list] == [120 + 4 * 20]
+        work(name, waiting=900)
+    assert [call.kwargs["limit"] for call in ask.call_args_list] == [most]
 
 
 def test_progress_never_goes_back_and_is_not_done_before_the_end(work: Work, api: PaidApi) -> None:
