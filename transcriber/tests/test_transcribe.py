@@ -317,7 +317,10 @@ def test_calls_that_are_broken_off_here_are_paid_but_no_failures(
 
 
 @pytest.mark.parametrize(("name", "most"), [("whisper-1", 120 + 4 * 20), ("tiny.en", 120 + 4 * 20 + 900)])
-def test_a_request_takes_as_long_as_its_audio_allows_and_a_place_in_the_queue(work: Work, name: str, most: int) -> None:
+def test_a_request_takes_as_long_as_its_audio_allows_and_a_place_in_the_queue(
+    work: Work, api: PaidApi, name: str, most: int
+) -> None:
+    api.faults.append(reply(200, {"text": "A word."}))
     with patch.object(Vendor, "ask", autospec=True, side_effect=Vendor.ask) as ask:
         work(name, waiting=900)
     assert [call.kwargs["limit"] for call in ask.call_args_list] == [most]
