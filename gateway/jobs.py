@@ -49,7 +49,7 @@ def cancel_job(path: models.JobPath) -> dict[str, Any]:
 @api.post("/v1/jobs/<id>/retry", summary="Run a failed job again", responses={202: models.Job})
 def retry_job(path: models.JobPath) -> tuple[dict[str, Any], int]:
     """From the stage that failed; what was made stays. A cancelled job goes on where it was."""
-    intake.admit(None)
+    intake.admit(0)
     owner = identity().owner
     job = services().jobs.get(owner, path.id)
     if job is None:

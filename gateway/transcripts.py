@@ -140,7 +140,7 @@ def put_transcript(path: models.JobPath, header: Expected, body: Correction) -> 
 )
 def transcribe_again(path: models.JobPath, body: Again) -> Answer:
     """With another model, language or wording, and without converting again; what is there stays until it is replaced."""
-    intake.admit(None)
+    intake.admit(0)
     owner = identity().owner
     job = services().jobs.get(owner, path.id)
     if job is None:

@@ -26,8 +26,9 @@ at most one, and 15 s no fewer. Of what is said once they have more wrong: 45 wo
 _HOTTER = (0.4,)
 """And how after that: only then is anything left to chance."""
 
-_LONGEST_WORD, _WORD = 1.8, 0.7
-"""Seconds. What is said to last longer than the first is a word before a pause, or before what was left out, which it was given."""
+_LONGEST_WORD, _LETTER, _WORD = 1.8, 0.15, 0.7
+"""Seconds. What is said to last longer than the first, or than the second a letter, is a word before a pause, or before what was
+left out, which it was given; it ends after the third. Numbers are words of many words."""
 
 _LEFT_OUT = 1.5
 """Seconds of speech without a word. Between words that are heard there was one at most, where a voice is fast or another one
@@ -140,14 +141,18 @@ def _is_sure(piece: Segment, most_compression: float) -> bool:
 
 
 def _repetition(piece: Segment) -> float:
-    """The compression by letters, not bytes: most scripts take two or three in UTF-8, which get small by themselves."""
-    return piece.compression_ratio * len(piece.text) / max(1, len(piece.text.encode()))
+    """Its compression, but of letters: in UTF-8 most scripts take two or three bytes, which get small by themselves."""
+    letters = piece.text.strip().encode("utf-16-le")[::2]  # within a script, the lower bytes tell them apart
+    return piece.compression_ratio * _times_smaller(letters) / _compression(piece.text)
 
 
 def _compression(text: str) -> float:
     """As Whisper reckons it."""
-    written = text.strip().encode()
-    return len(written) / len(zlib.compress(written))
+    return _times_smaller(text.strip().encode())
+
+
+def _times_smaller(text: bytes) -> float:
+    return max(len(text), 1) / len(zlib.compress(text))
 
 
 def _segment(heard: Any, offset: float) -> Segment:
@@ -160,4 +165,6 @@ def _segment(heard: Any, offset: float) -> Segment:
 
 
 def _end(word: Any) -> float:
-    return float(word.end if word.end - word.start <= _LONGEST_WORD else word.start + _WORD)
+    is_number = any(character.isdigit() for character in word.word)
+    longest = max(_LONGEST_WORD, _LETTER * len(word.word))
+    return float(word.end if is_number or word.end - word.start <= longest else word.start + _WORD)

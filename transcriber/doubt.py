@@ -5,8 +5,10 @@ Whisper's own decoder (https://github.com/openai/whisper, `whisper/transcribe.py
 """
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import groupby
+from operator import attrgetter
 
 from transcriber.heard import Heard
 from transcriber.parts import Span
@@ -39,7 +41,11 @@ def weighed(pieces: Iterable[Heard]) -> list[Heard]:
 
     Letters count, not bytes: most scripts take two or three in UTF-8, which get small by themselves.
     """
-    return [_weigh(piece, text) for window in _windows(pieces) for text in [_text(window)] for piece in window]
+    by_figure = groupby(pieces, attrgetter("compression"))
+    windows = (window for told, group in by_figure for window in (_windows(group) if told is None else [list(group)]))
+    return [
+        replace(piece, compression=told) for window in windows for told in [_compression(window)] for piece in window
+    ]
 
 
 def stretches(pieces: Iterable[Heard]) -> list[Span]:
@@ -69,17 +75,12 @@ def _windows(pieces: Iterable[Heard]) -> Iterator[list[Heard]]:
         yield window
 
 
-def _text(window: list[Heard]) -> bytes:
-    return _letters(" ".join(piece.text for piece in window))
+def _compression(window: Sequence[Heard]) -> float:
+    """Of all the text, by what the service told of it, if it told anything."""
+    told, text = window[0].compression, " ".join(piece.text for piece in window)
+    by_letters = _times_smaller(text.encode("utf-16-le")[::2])  # within a script, the lower bytes tell letters apart
+    return by_letters if told is None else told * by_letters / _times_smaller(text.encode())
 
 
-def _weigh(piece: Heard, text: bytes) -> Heard:
-    if piece.compression is None:
-        return replace(piece, compression=len(text) / len(zlib.compress(text)))
-    written = len(piece.text.encode())
-    return replace(piece, compression=piece.compression * len(_letters(piece.text)) / written) if written else piece
-
-
-def _letters(text: str) -> bytes:
-    """A byte for each: within a script the lower ones tell them apart."""
-    return text.encode("utf-16-le")[::2]
+def _times_smaller(text: bytes) -> float:
+    return max(len(text), 1) / len(zlib.compress(text))

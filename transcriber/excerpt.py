@@ -41,12 +41,20 @@ def excerpt_clock(spans: Sequence[Span]) -> Clock:
 
 def said_apart(piece: Heard, clock: Clock) -> Iterator[Heard]:
     """What was heard in an excerpt, when it was said: parted by its words where it goes on from one stretch to the next."""
-    segment = piece.segment()
+    segment = _sounding(piece, clock).segment()
     by_stretch = groupby(tokens.tokens([segment]), lambda token: clock.number(token.middle))
     said = [(number, tokens.excerpt(segment, list(group))) for number, group in by_stretch]
     for number, cut in said:
         parted = replace(piece, start=cut.start, end=cut.end, text=cut.text, words=cut.words)
         yield (parted if len(said) > 1 else piece).at(partial(clock.placed_in, number))
+
+
+def _sounding(piece: Heard, clock: Clock) -> Heard:
+    """Where words have no times, its text would be shared out over the silence too: segments often have none between them."""
+    if piece.words:
+        return piece
+    start, end = clock.without_gaps(piece.start, piece.end)
+    return replace(piece, start=start, end=end)
 
 
 def _convert(audio: Path, name: str, seconds: float, progress: Progress, **coded: Any) -> None:

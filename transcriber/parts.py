@@ -42,6 +42,7 @@ class Clock:
             raise ValueError("audio of nothing has no time")
         lengths = (span.end - span.start + gap for span in self._spans)
         *self._begin, end = accumulate(lengths, initial=0.0)
+        self._end = [begin - gap for begin in (*self._begin[1:], end)]
         self.seconds = end - gap
 
     def placed(self, start: float, end: float) -> tuple[float, float]:
@@ -55,6 +56,13 @@ class Clock:
     def number(self, time: float) -> int:
         """Of the span in which `time` of the audio is, or to which it is nearest in the silence between two."""
         return max(bisect_right(self._begin, time + self._gap / 2) - 1, 0)
+
+    def without_gaps(self, start: float, end: float) -> tuple[float, float]:
+        """Both in the audio: without the silence at the edges of what lasts from `start` to `end`, if it is not all that there is."""
+        first, last = bisect_right(self._end, start), bisect_left(self._begin, end) - 1
+        if first >= len(self._begin) or last < 0 or self._begin[first] >= end or self._end[last] <= start:
+            return start, end
+        return max(start, self._begin[first]), min(end, self._end[last])
 
     def placed_in(self, number: int, start: float, end: float) -> tuple[float, float]:
         """The same as `placed` for what was said in one span, whatever the times."""

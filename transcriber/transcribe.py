@@ -122,7 +122,7 @@ class _Ear:
             return pieces
         sure = [] if whole else [piece for piece in pieces if not doubt.is_doubtful(piece)]
         placed = (said for piece in anew for said in said_apart(piece, clock))
-        return sorted([*sure, *placed], key=lambda piece: piece.start)
+        return sorted([*sure, *placed], key=lambda piece: (piece.start, piece.end))
 
     def _hear(self, audio: Path, seconds: float, temperature: float = 0.0) -> tuple[str | None, bool, list[Heard]]:
         """The language, whether the times are the model's own, and what is said in `seconds` of audio."""

@@ -272,6 +272,16 @@ def test_nothing_is_left_out_where_a_voice_is_fast_in_a_noisy_room(client: OpenA
     assert all(word.end - word.start <= 2 for word in answer.words)
 
 
+@pytest.mark.slow
+def test_a_number_that_is_spoken_in_full_is_written_once(client: OpenAI, tmp_path: Path) -> None:
+    """It is one word, and takes seconds."""
+    said = "You can call me at 07700900123 every evening."
+    answer = in_full(client, read_aloud(tmp_path / "number.wav", said))
+    assert "every evening" in words(answer.text)
+    assert sum(character.isdigit() for character in answer.text) in (0, 11)
+    assert not re.search("seven|zero|nine", answer.text) or not re.search(r"\d", answer.text)
+
+
 def test_a_stream_has_all_the_words(client: OpenAI, media: Path) -> None:
     with client.audio.transcriptions.create(file=media / "jfk.flac", model="tiny.en", stream=True) as events:
         told: list[Any] = list(events)

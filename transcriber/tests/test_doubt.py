@@ -1,4 +1,5 @@
 import zlib
+from dataclasses import replace
 
 import pytest
 
@@ -41,10 +42,18 @@ def test_plain_talk_repeats_nothing_in_whatever_script(language: str) -> None:
 
 
 @pytest.mark.parametrize("language", LINE)
-def test_a_line_again_and_again_repeats_itself_in_whatever_script(language: str) -> None:
-    text = LINE[language] * 20
+@pytest.mark.parametrize("times", [14, 20])
+def test_a_line_again_and_again_repeats_itself_in_whatever_script(language: str, times: int) -> None:
+    text = LINE[language] * times
     assert doubt.repeats(weighed(text, None))
     assert doubt.repeats(weighed(text, as_whisper(text)))
+
+
+def test_what_goes_round_over_several_pieces_is_weighed_together() -> None:
+    told = as_whisper(LINE["ru"] * 14)
+    pieces = [Heard(at, at + 1, LINE["ru"].strip(), compression=told) for at in range(14)]
+    assert all(doubt.repeats(piece) for piece in doubt.weighed(pieces))
+    assert not any(doubt.repeats(piece) for piece in doubt.weighed([replace(pieces[0], compression=1.2)]))
 
 
 def test_a_text_of_nothing_weighs_nothing() -> None:

@@ -72,6 +72,18 @@ def test_and_by_the_length_of_its_text_where_words_have_no_times() -> None:
     assert apart(Heard(0, 9, "Six of them, six more.")) == [(10, 14, "Six of them,"), (100.318, 104, "six more.")]
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "text", "there"),
+    [
+        (4, 9, "And then they came, one after the other.", (100, 104)),
+        (0, 5, "We were walking until it was dark.", (10, 14)),
+        (0, 4.4, "We were walking until it was dark.", (10, 14)),
+    ],
+)
+def test_the_silence_between_belongs_to_none(start: float, end: float, text: str, there: tuple[float, float]) -> None:
+    assert apart(Heard(start, end, text)) == [(*there, text)]
+
+
 def test_what_is_heard_in_one_stretch_stays_whole() -> None:
     words = (Word(5.2, 6, "Bye"),)
     assert apart(Heard(5.2, 7, "Bye,  bye", words)) == [(100.2, 102, "Bye,  bye")]

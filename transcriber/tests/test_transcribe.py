@@ -418,6 +418,15 @@ def test_no_call_is_made_for_doubt_where_all_are_used_up(
     assert len(api.calls) == 1
 
 
+def test_what_is_heard_behind_a_doubtful_stretch_stands_before_what_follows_it(
+    work: Work, api: PaidApi, blobs: DirectoryBlobs, folder: Path
+) -> None:
+    api.faults.append(said((0, 4, "La la.", AGAIN), (4, 9, "Sure.", SURE), (10, 14, "La la.", AGAIN)))
+    api.faults.append(said((0, 3, "Heard.", SURE), (4.1, 4.4, "Yes.", SURE), (5, 8, "Other.", SURE)))
+    _, segments = read(work(), blobs, folder)
+    assert [segment.text for segment in segments] == ["Heard.", "Yes.", "Sure.", "Other."]
+
+
 def test_no_call_is_made_for_doubt_where_the_minutes_of_the_day_are_used_up(
     work: Work, api: PaidApi, catalog: Engine, task: Task, blobs: DirectoryBlobs, folder: Path
 ) -> None:
