@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 _SAID = "abcdefghijklmnop"
+_STRIDE = 40503
+"""Odd, so that no two of 65,536 words are the same."""
 _WORD, _SENTENCE = 0.5, 5.0
 """Seconds."""
 
@@ -23,8 +25,11 @@ class Sentence:
 
 
 def word(number: int) -> str:
-    """The word at second `number` / 2: every one is another, so that a test sees which was lost or doubled."""
-    return "".join(_SAID[int(digit, 16)] for digit in f"{number:04x}")
+    """The word at second `number` / 2: every one is another, so that a test sees which was lost or doubled.
+
+    In no order, because text of words that are alike gets as small as one that repeats itself.
+    """
+    return "".join(_SAID[int(digit, 16)] for digit in f"{number * _STRIDE % 16**4:04x}")
 
 
 def heard(seconds: float) -> list[Sentence]:
