@@ -262,14 +262,17 @@ def test_what_has_nothing_to_be_made_of_is_not_run_again(tasks: Tasks, kind: str
     assert [message.kind for message in found[1]] == [kind]
 
 
-def test_only_the_last_run_and_the_last_correction_are_run_again(tasks: Tasks) -> None:
+@pytest.mark.parametrize(
+    ("corrections", "unfinished"),
+    [((), [("cut", 2)]), ((NextTask("render", 2), NextTask("render", 3)), [("render", 3)])],
+)
+def test_only_the_last_run_or_the_last_correction_is_run_again(
+    tasks: Tasks, corrections: tuple[NextTask, ...], unfinished: list[tuple[str, int]]
+) -> None:
     job_id, _ = transcribed(tasks)
-    for following in (NextTask("cut", 1), NextTask("cut", 2), NextTask("render", 2), NextTask("render", 3)):
+    for following in (NextTask("cut", 1), NextTask("cut", 2), *corrections):
         tasks.reject(again(tasks, job_id, following), f"No {following.kind} {following.part}.")
     assert get(tasks, job_id).reason == "No cut 2."
     found = Jobs(tasks.engine).retry(OWNER, job_id)
     assert found is not None
-    assert sorted((task.kind, task.part) for task in map(partial(claimed, tasks), found[1])) == [
-        ("cut", 2),
-        ("render", 3),
-    ]
+    assert [(task.kind, task.part) for task in map(partial(claimed, tasks), found[1])] == unfinished
