@@ -1,5 +1,6 @@
 """/v1/jobs: what became of uploads."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flask import Response
@@ -13,7 +14,11 @@ from gateway.services import services
 from gateway.uploads import Answer, accepted
 from pipeline.cursors import BadCursor
 from pipeline.jobs import Job, Settled
+from pipeline.messages import Message
 from pipeline.problems import Problem
+
+Begun = tuple[Job, Sequence[Message]]
+"""A job that is worked on again, and what is to be sent for that."""
 
 api = private_routes("jobs", [404, 409, 413, 422, 429, 503, 507])
 
@@ -49,20 +54,30 @@ def cancel_job(path: models.JobPath) -> dict[str, Any]:
 @api.post("/v1/jobs/<id>/retry", summary="Run a failed job again", responses={202: models.Job})
 def retry_job(path: models.JobPath) -> tuple[dict[str, Any], int]:
     """From the stage that failed; what was made stays. A cancelled job goes on where it was."""
+
+    def retry(owner: str, job: Job) -> Begun | None:
+        return services().jobs.retry(owner, job.id, intake.check_mails(job.options))
+
+    return _answer(run_again(path.id, retry)), 202
+
+
+def run_again(job_id: str, begin: Callable[[str, Job], Begun | None]) -> Job:
+    """Has `begin` work on a job of the caller's once more; it is given the owner and the job.
+
+    Raises `Problem` 404, 409, and as `intake.admit`.
+    """
     intake.admit(0)
     owner = identity().owner
-    job = services().jobs.get(owner, path.id)
-    if job is None:
-        raise Problem("not_found")
+    job = services().jobs.get(owner, job_id)
     try:
-        found = services().jobs.retry(owner, path.id, intake.check_mails(job.options))
+        found = begin(owner, job) if job else None
     except Settled as error:
         raise Problem("conflict", str(error)) from None
     if found is None:
         raise Problem("not_found")
     job, messages = found
     services().dispatcher.send(messages)
-    return _answer(job), 202
+    return job
 
 
 @api.delete("/v1/jobs/<id>", summary="Delete a job and its files", responses={204: None})

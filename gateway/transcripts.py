@@ -20,16 +20,17 @@ from gateway.access import identity
 from gateway.api import UNCHANGED, private_routes, problems
 from gateway.correction import LONGEST_BODY, Again, Correction, corrected
 from gateway.glossary import with_glossary
+from gateway.jobs import Begun, run_again
 from gateway.services import services
 from gateway.uploads import Answer, accepted
 from pipeline import blobs, transcripts
 from pipeline.blobs import BlobMissing
 from pipeline.errors import Unavailable
-from pipeline.jobs import Settled
+from pipeline.jobs import Job, Settled
 from pipeline.options import Options
 from pipeline.problems import Problem
-from pipeline.transcript import About, Layer, Segment, write_layer
-from pipeline.transcripts import MEDIA_TYPE, Stale
+from pipeline.transcript import MEDIA_TYPE, About, Layer, Segment, write_layer
+from pipeline.transcripts import Stale
 from pipeline.work import Artifact
 
 log = structlog.get_logger()
@@ -140,22 +141,13 @@ def put_transcript(path: models.JobPath, header: Expected, body: Correction) -> 
 )
 def transcribe_again(path: models.JobPath, body: Again) -> Answer:
     """With another model, language or wording, and without converting again; what is there stays until it is replaced."""
-    intake.admit(0)
-    owner = identity().owner
-    job = services().jobs.get(owner, path.id)
-    if job is None:
-        raise Problem("not_found")
-    asked = {**job.options.kept(), **body.model_dump(exclude_unset=True), "transcribe": True}
-    wanted = with_glossary(Options.model_validate(asked))
-    mails = intake.check(wanted)
-    try:
-        found = services().transcripts.again(owner, path.id, wanted, mails)
-    except Settled as error:
-        raise Problem("conflict", str(error)) from None
-    if found is None:
-        raise Problem("not_found")
-    job, messages = found
-    services().dispatcher.send(messages)
+
+    def again(owner: str, job: Job) -> Begun | None:
+        asked = {**job.options.kept(), **body.model_dump(exclude_unset=True), "transcribe": True}
+        wanted = with_glossary(Options.model_validate(asked))
+        return services().transcripts.again(owner, job.id, wanted, intake.check(wanted))
+
+    job = run_again(path.id, again)
     services().remove_soon()
     return accepted(job)
 

@@ -95,6 +95,9 @@ class LayerFacts(BaseModel):
         return cls.model_validate(layer.facts)
 
 
+MEDIA_TYPE: Final = "application/jsonl"
+"""Of a layer."""
+
 _ABOUT, _SEGMENT = TypeAdapter(About), TypeAdapter(Segment)
 
 

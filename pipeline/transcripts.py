@@ -22,7 +22,6 @@ from pipeline.task_rows import messages, new_task
 from pipeline.transcript import About, LayerFacts
 from pipeline.work import Artifact, NextTask
 
-MEDIA_TYPE = "application/jsonl"
 _WRITING = (QUIET,)
 """Tasks that a correction takes the place of; another transcription takes that of HEARING too."""
 _BUSY = "This job is still being worked on; wait for its end."

@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
+from pipeline.database import connect
 from tests.client import Client
 from tests.embedded import Embedded
 from tests.installation import Installation
@@ -39,6 +41,13 @@ def installation(install: Callable[..., Installation]) -> Iterator[Installation]
     """For modules that break it."""
     with install() as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def catalog(installation: Installation) -> Iterator[Engine]:
+    engine = connect(installation.catalog)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture(scope="session")

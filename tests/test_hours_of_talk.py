@@ -13,7 +13,6 @@ from sqlalchemy import Engine, select
 
 from dev.waiting import eventually
 from pipeline.catalog import TaskRow
-from pipeline.database import connect
 from tests.aloud import READING, read_aloud, wrong
 from tests.client import Client, artifact
 from tests.installation import Installation
@@ -66,13 +65,6 @@ def installation(install: Callable[..., Installation]) -> Iterator[Installation]
             running.worker(service, f"second {service}")
         eventually(lambda: running.idle("encode") == running.idle("transcribe") == 2)
         yield running
-
-
-@pytest.fixture(scope="module")
-def catalog(installation: Installation) -> Iterator[Engine]:
-    engine = connect(installation.catalog)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

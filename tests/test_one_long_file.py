@@ -12,7 +12,6 @@ from sqlalchemy import Engine, select, update
 
 from dev.waiting import eventually
 from pipeline.catalog import ArtifactRow, TaskRow
-from pipeline.database import connect
 from pipeline.tasks import MAX_LAPSES
 from tests.client import Client, artifact, names
 from tests.embedded import Embedded
@@ -57,13 +56,6 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installation(install: Callable[..., Installation], scratch: Path) -> Iterator[Installation]:
     with install(SPOOL_PART_MINUTES=str(MINUTES / PARTS), SPOOL_SCRATCH=str(scratch)) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def catalog(installation: Installation) -> Iterator[Engine]:
-    engine = connect(installation.catalog)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pipeline.blobs import BlobStore, store
 from pipeline.errors import Reject
 from pipeline.recording import Track
 from pipeline.room import check_room
-from pipeline.transcript import About, Layer, LayerFacts, Segment, passages, write_layer
+from pipeline.transcript import MEDIA_TYPE, About, Layer, LayerFacts, Segment, passages, write_layer
 from pipeline.work import Artifact, Progress, Result, Task
 from transcriber.parts import Channel, Part, Span
 from transcriber.render import rendered, replaced
@@ -137,7 +137,7 @@ def _keep(task: Task, blobs: BlobStore, layer: Layer, version: int) -> Artifact:
     facts = LayerFacts(
         version=version, at=datetime.now(UTC), model=about.model, language=about.language, translated=about.translated
     )
-    return Artifact(name, "layer", "application/jsonl", size, digest, blob, facts=facts.model_dump(mode="json"))
+    return Artifact(name, "layer", MEDIA_TYPE, size, digest, blob, facts=facts.model_dump(mode="json"))
 
 
 def _second_half(progress: Progress) -> Progress:

@@ -1,6 +1,6 @@
 """What a transcriber does for each part of a recording: asks a speech service what is said in it, and when."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import exp
 from pathlib import Path
@@ -12,7 +12,7 @@ from pipeline.errors import Interrupted, Reject, Retry
 from pipeline.ledger import Ledger
 from pipeline.options import Wording
 from pipeline.speech_models import Model
-from pipeline.transcript import About, write_layer
+from pipeline.transcript import MEDIA_TYPE, About, write_layer
 from pipeline.work import Artifact, NextTask, Progress, Result, Task
 from transcriber import doubt, spending
 from transcriber.answer import Answer
@@ -60,8 +60,9 @@ def transcribe(
     blobs.fetch(speech.blob, audio)
     ear = _Ear(task, part, vendor, pick(task.options), ledger, progress, waiting)
     about, pieces = ear.listen(audio)
-    made = _keep(task, blobs, folder / f"heard-{part.run}-{part.part:04}.jsonl", about, pieces)
-    kept = replace(made, facts=part.model_dump(mode="json"))
+    path = folder / f"heard-{part.run}-{part.part:04}.jsonl"
+    write_layer(path, about, (piece.segment() for piece in pieces))
+    kept = _keep(task, blobs, path, part)
     return Result([kept], [NextTask("merge", part.run, {"parts": part.parts})], spent=[speech])
 
 
@@ -174,8 +175,7 @@ def limit(seconds: float) -> float:
     return 120 + 4 * seconds
 
 
-def _keep(task: Task, blobs: BlobStore, path: Path, about: About, pieces: Sequence[Heard]) -> Artifact:
-    write_layer(path, about, (piece.segment() for piece in pieces))
+def _keep(task: Task, blobs: BlobStore, path: Path, part: Part) -> Artifact:
     blob = task.blob_id(path.name)
     size, digest = store(blobs, blob, path)
-    return Artifact(path.name, "heard", "application/jsonl", size, digest, blob)
+    return Artifact(path.name, "heard", MEDIA_TYPE, size, digest, blob, facts=part.model_dump(mode="json"))

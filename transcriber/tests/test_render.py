@@ -20,18 +20,6 @@ Maker = Callable[..., Layer]
 TYPE = "application/jsonl"
 
 
-@pytest.fixture
-def blobs(tmp_path: Path) -> DirectoryBlobs:
-    return DirectoryBlobs(tmp_path / "blobs")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    path = tmp_path / "attempt"
-    path.mkdir()
-    return path
-
-
 def quiet(percent: float, speed: float | None = None) -> None:
     """Nobody asks how far it is."""
 
