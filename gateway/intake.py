@@ -19,7 +19,7 @@ from pipeline.names import media_type, safe_name
 from pipeline.options import Options
 from pipeline.problems import Problem
 from pipeline.speech_models import Choice, Unfit
-from pipeline.work import Artifact
+from pipeline.work import Artifact, NextTask
 
 _QUOTAS = {
     "stored_bytes": "quota_stored",
@@ -123,7 +123,9 @@ def accept(found: Artifact, wanted: Options, cover: Cover | None = None, upload:
 
 def accept_address(url: str, wanted: Options) -> Job:
     """Makes a job that fetches its recording from `url`. Raises `Problem`, `Unavailable`."""
-    return start(NewJob(**_common(wanted, "recording"), url=url, limit=admit(None)))
+    return start(
+        NewJob(**_common(wanted, "recording"), first=NextTask("fetch", args={"url": url, "limit": admit(None)}))
+    )
 
 
 def check_model(wanted: Options) -> None:

@@ -237,7 +237,7 @@ def _coming_bytes(session: Session, owner: str) -> int:
 
 def _open_jobs(session: Session, owner: str) -> int:
     """With the uploads that are going to be jobs."""
-    mine = select(func.count()).where(JobRow.owner == owner, JobRow.state.not_in(ENDED))
+    mine = select(func.count()).where(JobRow.owner == owner, JobRow.kind == "recording", JobRow.state.not_in(ENDED))
     alone = or_(UploadRow.concat.is_(None), UploadRow.concat != PARTIAL)
     resumable = select(func.count()).where(*_unfinished(owner), alone)
     reserved = select(func.count()).where(*_reserving(owner))

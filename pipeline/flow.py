@@ -10,7 +10,14 @@
 sound file, or a part of a long one; `join` puts the parts together once all of them are there. `draw` looks at what was made.
 `cut` finds what was said in a recording, in parts that a speech service can take (none where all is silence), and `merge` makes
 one transcript of what each `transcribe` heard. `render` writes a transcript's files anew after a correction.
-`deliver` waits for everything else of its job, and runs also when something failed: people hear of that too.
+A job has ended when all of these have. Then it is told of, also when something failed: by `deliver`, a mail to each address, by
+`webhook`, a request to each program that wants one, and by `return`, which puts the results where the recording was found.
+
+    export ----> (told)                            an export: a job by itself
+    connect ---> watch, listen; revise; disconnect  a connected account: a job that goes on until it is disconnected
+
+`watch` finds out what is new there and makes jobs of it, `listen` waits for news, `revise` takes in a transcript that was edited
+there. `watch` and `listen` come back for ever, see `pipeline.work.Result.again`.
 """
 
 from dataclasses import dataclass
@@ -27,26 +34,33 @@ class Stage:
     shared: bool = False
     """One may take long: owners take turns (of those who wait, the one is served first of whom the fewest tasks run), and what is
     short does not wait behind it, see `pipeline.wiring.lanes`."""
-    waits: bool = False
-    """Mostly for a service, so that a process does many at a time."""
 
 
 STAGES = {
-    "fetch": Stage(("extract",), 10),
+    "fetch": Stage(("extract",), 10, shared=True),
     "extract": Stage(("measure", "encode", "cut"), 5),
     "measure": Stage(("encode",), 8),
     "encode": Stage(("join", "draw"), 35),
     "join": Stage(("draw",), 2, awaits="encode"),
     "draw": Stage((), 5),
     "cut": Stage(("transcribe", "merge"), 5, shared=True),
-    "transcribe": Stage(("merge",), 53, shared=True, waits=True),
+    "transcribe": Stage(("merge",), 53, shared=True),
     "merge": Stage((), 2, awaits="transcribe"),
     "render": Stage((), 2),
+    "export": Stage((), 1, shared=True),
+    "connect": Stage(("watch", "listen"), 1),
+    "watch": Stage(("revise",), 1),
+    "listen": Stage((), 1, shared=True),
+    "revise": Stage((), 1),
+    "disconnect": Stage((), 1),
     "deliver": Stage((), 0),
+    "webhook": Stage((), 0),
+    "return": Stage((), 0, shared=True),
 }
 FIRST = "extract"
 """What an upload begins with; a job by address begins with `fetch`."""
-LAST = "deliver"
+TELLING = ("deliver", "webhook", "return")
+"""What is done once a job has ended; none of it keeps a job open."""
 QUIET = "render"
 """What its owner does to a job that has ended, and need not be told of."""
 HEARING = ("cut", "transcribe", "merge")

@@ -29,22 +29,23 @@ class Settled(Exception):
 
 @dataclass(frozen=True)
 class NewJob:
-    """A recording about to become a job: an upload that is safe in the blob store, or an address to fetch it from."""
+    """What is about to become a job: an upload that is safe in the blob store, or something else to begin with."""
 
     owner: str
     title: str
     original: Artifact | None = None
     cover: Artifact | None = None
     """A picture that came with it."""
-    url: str | None = None
-    limit: int = 0
-    """Bytes that may be fetched."""
+    first: NextTask = field(default_factory=lambda: NextTask(flow.FIRST))
+    """What to do first."""
     options: Options = field(default_factory=Options)
     trace: str | None = None
     mails: int = 0
     """How many of those who hear of it are others than the owner."""
     upload: str | None = None
     """The resumable upload that this is the end of."""
+    connection_id: str | None = None
+    """Where it was found."""
     id: str = field(default_factory=lambda: uuid4().hex)
 
     @property
@@ -76,37 +77,26 @@ class Job:
 
 @dataclass(frozen=True)
 class Jobs:
-    """The jobs of one catalog. Every method raises `Unavailable` when the catalog is away."""
+    """The jobs of one `kind` in one catalog. Every method raises `Unavailable` when the catalog is away."""
 
     engine: Engine
+    kind: str = "recording"
 
     def create(self, new: NewJob) -> tuple[Job, list[Message]]:
         """Commits the job and its first task, or all that a twin made already; returns them with the messages to publish."""
-        job = JobRow(
-            id=new.id,
-            owner=new.owner,
-            title=new.title,
-            trace=new.trace,
-            options=new.options.kept(),
-            recipe=new.recipe,
-            state="queued",
-        )
         with transaction(self.engine) as session:
-            session.add(job)
-            session.flush()
-            tasks = _begin(session, job, new)
-            session.flush()
+            job, sent = add_job(session, new, self.kind)
             session.refresh(job, ["tasks", "artifacts"])
-            return _view(job), messages(new.trace, tasks)
+            return _view(job), sent
 
     def get(self, owner: str, job_id: str) -> Job | None:
         with transaction(self.engine) as session:
-            row = session.scalar(_jobs(owner).where(JobRow.id == job_id))
+            row = session.scalar(self._jobs(owner).where(JobRow.id == job_id))
             return _view(row) if row else None
 
     def list(self, owner: str, cursor: str | None = None, limit: int = 50) -> tuple[list[Job], str | None]:
         """Newest first, with the cursor of the next page. Raises BadCursor."""
-        wanted = _jobs(owner).order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit + 1)
+        wanted = self._jobs(owner).order_by(JobRow.created_at.desc(), JobRow.id.desc()).limit(limit + 1)
         if cursor:
             wanted = wanted.where(tuple_(JobRow.created_at, JobRow.id) < tuple_(*_position(cursor)))
         with transaction(self.engine) as session:
@@ -117,7 +107,7 @@ class Jobs:
     def cancel(self, owner: str, job_id: str) -> Job | None:
         """Ends the job and its tasks, unless it has ended already; a worker notices within a second or two."""
         with transaction(self.engine) as session:
-            row = session.scalar(_jobs(owner).where(JobRow.id == job_id).with_for_update())
+            row = session.scalar(self._jobs(owner).where(JobRow.id == job_id).with_for_update())
             if row and row.state not in ENDED:
                 row.state, row.finished_at = "cancelled", now()
                 _cancel_tasks(session, job_id)
@@ -128,7 +118,7 @@ class Jobs:
     def retry(self, owner: str, job_id: str, mails: int = 0) -> tuple[Job, Sequence[Message]] | None:
         """Runs a failed or cancelled job again, from where it ended; `mails` as of a new job. Raises Settled if there is nothing to run."""
         with transaction(self.engine) as session:
-            row = session.scalar(_jobs(owner).where(JobRow.id == job_id).with_for_update())
+            row = session.scalar(self._jobs(owner).where(JobRow.id == job_id).with_for_update())
             if row is None:
                 return None
             again = _again(row)
@@ -141,7 +131,7 @@ class Jobs:
     def delete(self, owner: str, job_id: str) -> bool:
         """Removes the job, and notes which blobs nothing names any more. False if there is no such job."""
         with transaction(self.engine) as session:
-            row = session.scalar(_jobs(owner).where(JobRow.id == job_id).with_for_update())
+            row = session.scalar(self._jobs(owner).where(JobRow.id == job_id).with_for_update())
             if row is not None:
                 erase(session, row)
             return row is not None
@@ -151,7 +141,7 @@ class Jobs:
     ) -> Sequence[Job]:
         """The first `limit` that changed at or after `since`, but for those `known` by that time and their id."""
         change = tuple_(JobRow.changed_at, JobRow.id)
-        wanted = _jobs(owner).where(JobRow.changed_at >= since, change.not_in(known))
+        wanted = self._jobs(owner).where(JobRow.changed_at >= since, change.not_in(known))
         with transaction(self.engine) as session:
             found = session.scalars(wanted.order_by(JobRow.changed_at, JobRow.id).limit(limit))
             return [_view(row) for row in found]
@@ -177,22 +167,43 @@ class Jobs:
         """One file for whoever holds a signed link to it."""
         return self._artifact(select(ArtifactRow).where(ArtifactRow.id == fid))
 
+    def _jobs(self, owner: str) -> Select[JobRow]:
+        loaded = selectinload(JobRow.tasks), selectinload(JobRow.artifacts)
+        return select(JobRow).where(JobRow.owner == owner, JobRow.kind == self.kind).options(*loaded)
+
     def _artifact(self, wanted: Select[ArtifactRow]) -> Artifact | None:
         with transaction(self.engine) as session:
             row = session.scalar(wanted.where(ArtifactRow.kind.not_in(HIDDEN)))
             return artifact(row) if row else None
 
 
+def add_job(session: Session, new: NewJob, kind: str = "recording") -> tuple[JobRow, list[Message]]:
+    """As `Jobs.create`, in whoever's transaction it is."""
+    job = JobRow(
+        id=new.id,
+        kind=kind,
+        owner=new.owner,
+        connection_id=new.connection_id,
+        title=new.title,
+        trace=new.trace,
+        options=new.options.kept(),
+        recipe=new.recipe,
+        state="queued",
+    )
+    session.add(job)
+    session.flush()
+    tasks = _begin(session, job, new)
+    session.flush()
+    return job, messages(new.trace, tasks)
+
+
 def _begin(session: Session, job: JobRow, new: NewJob) -> list[TaskRow]:
     size = sum(sent.bytes for sent in (new.original, new.cover) if sent)
     session.add(UsageRow(owner=job.owner, bytes=size, mails=new.mails))
-    if new.original is None:
-        first = new_task(job.id, NextTask("fetch", args={"url": new.url, "limit": new.limit}))
-    elif _adopt(session, job, new, new.original):
+    if new.original and _adopt(session, job, new, new.original):
         session.flush()
         return settle(session, job.id)
-    else:
-        first = new_task(job.id, NextTask(flow.FIRST))
+    first = new_task(job.id, new.first)
     session.add(first)
     return [first]
 
@@ -239,7 +250,7 @@ def _again(job: JobRow) -> list[TaskRow]:
     if any(task.kind in _NEEDS and _NEEDS[task.kind] not in there for task in open_again):
         raise Settled("The recording has been removed meanwhile; upload it again.")
     for task in job.tasks:
-        if task.kind == flow.LAST and task.state not in ENDED:
+        if task.kind in flow.TELLING and task.state not in ENDED:
             task.state, task.finished_at = "cancelled", now()
     for task in open_again:
         renew(task)
@@ -249,7 +260,7 @@ def _again(job: JobRow) -> list[TaskRow]:
 def _unfinished(tasks: Sequence[TaskRow]) -> list[TaskRow]:
     """Without letters, and without a transcription that a correction has called off: another would take the place of what its owner wrote."""
     is_corrected = any(task.kind == flow.QUIET for task in tasks)
-    left_out = (flow.LAST, *flow.HEARING) if is_corrected else (flow.LAST,)
+    left_out = (*flow.TELLING, *flow.HEARING) if is_corrected else flow.TELLING
     return [task for task in tasks if task.state in ("failed", "cancelled") and task.kind not in left_out]
 
 
@@ -258,14 +269,9 @@ def erase(session: Session, job: JobRow) -> None:
     blobs = [found.blob for found in job.artifacts]
     session.execute(delete(UploadRow).where(UploadRow.job_id == job.id))
     session.execute(delete(JobRow).where(JobRow.id == job.id))
-    session.add(DeletionRow(job_id=job.id, owner=job.owner))
+    if job.kind == "recording":
+        session.add(DeletionRow(job_id=job.id, owner=job.owner))
     doom(session, blobs)
-
-
-def _jobs(owner: str) -> Select[JobRow]:
-    return (
-        select(JobRow).where(JobRow.owner == owner).options(selectinload(JobRow.tasks), selectinload(JobRow.artifacts))
-    )
 
 
 def _cancel_tasks(session: Session, job_id: str) -> None:
@@ -278,7 +284,7 @@ def _view(row: JobRow) -> Job:
     return Job(
         id=row.id,
         state=row.state,
-        stage=next((stage.name for stage in found if stage.state not in ENDED), flow.LAST),
+        stage=next((stage.name for stage in found if stage.state not in ENDED), "deliver"),
         percent=100 if row.state == "done" else percent(found),
         reason=row.reason,
         title=row.title,

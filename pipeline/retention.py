@@ -49,7 +49,7 @@ def _remove(
     *has: ColumnElement[bool],
 ) -> int:
     """A term at a time, because SQL has no common way to add days; there are few terms."""
-    ended = JobRow.state.in_(ENDED), *has
+    ended = JobRow.kind != "connection", JobRow.state.in_(ENDED), *has
     with transaction(engine) as session:
         terms = session.scalars(select(keep).where(*ended, JobRow.finished_at <= _ago(1)).distinct()).all()
     removed = 0

@@ -33,7 +33,7 @@ def adopt(session: Session, job: JobRow, original: Artifact) -> bool:
     twin, holder = _locked(session, _twin(session, job), _holder(session, job))
     stored = _original(holder) if holder else None
     session.add(artifact_row(job.id, original, blob=stored.blob if stored else original.blob))
-    if stored:
+    if stored and stored.blob != original.blob:
         doom(session, [original.blob])
     if twin is None:
         return False

@@ -47,6 +47,27 @@ class Settings(BaseSettings):
     )
     link_days: int = Field(7, gt=0, description="How many days a link is good for, unless who makes it says otherwise.")
 
+    secret_keys: SecretStr | None = Field(
+        None,
+        description="Keys that seal what the catalog keeps of connected accounts and webhooks, separated by spaces, as `openssl rand -base64 32 | tr +/ -_` makes them. The last one seals; older ones still open.",
+    )
+    dropbox_app_key: str | None = Field(None, description="The key of your app in Dropbox's app console.")
+    dropbox_app_secret: SecretStr | None = Field(
+        None, description="Its secret; the gateway checks by it that news come from Dropbox."
+    )
+    dropbox_webhook: bool = Field(
+        False, description="Whether Dropbox's webhook reaches the gateway; sync/ waits for news itself if it does not."
+    )
+    dropbox_sweep_seconds: float = Field(
+        900, gt=0, description="How often a connected Dropbox is looked through, whether there was news of it or not."
+    )
+    dropbox_settle_seconds: float = Field(
+        60, ge=0, description="How long a file must not have changed in Dropbox before it is taken for whole."
+    )
+    dropbox_in_flight: int = Field(
+        4, ge=1, le=64, description="For news of how many folders one sync worker waits at a time."
+    )
+
     upload_limit: int = Field(20 * 2**30, gt=0, description="The largest upload, in bytes.")
     upload_hours: float = Field(
         24, gt=0, description="How long an unfinished resumable upload is kept after its last byte came."

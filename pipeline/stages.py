@@ -66,14 +66,14 @@ def _wanted(tasks: Sequence[TaskRow], options: Options) -> set[str]:
         "cut": options.transcribe,
         "transcribe": options.transcribe and all(task.kind != "merge" for task in tasks),
         "merge": options.transcribe,
-        flow.LAST: bool(options.notify),
+        "deliver": bool(options.notify),
     }
     return {"extract", "encode", *(kind for kind, is_wanted in wanted.items() if is_wanted)}
 
 
 def _stage(row: JobRow, options: Options, kind: str, tasks: Sequence[TaskRow]) -> StageView:
     if not tasks:
-        ended_before = row.state in ("failed", "cancelled") and kind != flow.LAST
+        ended_before = row.state in ("failed", "cancelled") and kind not in flow.TELLING
         return StageView(kind, row.state if ended_before else "queued", 0, None)
     states = {task.state for task in tasks}
     state = next(state for state in ("failed", "cancelled", "running", "queued", "done") if state in states)

@@ -4,16 +4,16 @@ from collections.abc import Iterable
 from datetime import datetime
 from uuid import uuid4
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from pipeline import flow
 from pipeline.catalog import ENDED, JobRow, TaskRow
 from pipeline.database import now
 from pipeline.messages import Message
-from pipeline.options import Options
 from pipeline.results import in_run
 from pipeline.stages import current
+from pipeline.telling import tell
 from pipeline.work import NextTask
 
 
@@ -51,27 +51,17 @@ def messages(trace: str | None, rows: Iterable[TaskRow]) -> list[Message]:
 def settle(session: Session, job_id: str) -> list[TaskRow]:
     """Ends a job whose tasks have all ended but for letters, and makes the tasks that tell of it; of a correction nobody is told."""
     job = session.get_one(JobRow, job_id, with_for_update=True)
-    work = TaskRow.job_id == job_id, TaskRow.kind != flow.LAST
+    work = TaskRow.job_id == job_id, TaskRow.kind.not_in(flow.TELLING)
     tasks = session.scalars(select(TaskRow).where(*work).order_by(TaskRow.finished_at)).all()
     if job.state in ENDED or any(task.state not in ENDED for task in tasks):
         return []
     job.reason = next((task.reason for task in current(tasks) if task.state == "failed"), None)
     job.state, job.finished_at = "failed" if job.reason else "done", now()
-    letters = [] if tasks and tasks[-1].kind == flow.QUIET else _letters(session, job)
-    session.add_all(letters)
+    is_quiet = bool(tasks) and tasks[-1].kind == flow.QUIET
+    telling = [new_task(job.id, told) for told in tell(session, job, quietly=is_quiet)]
+    session.add_all(telling)
     session.flush()
-    return letters
-
-
-def _letters(session: Session, job: JobRow) -> list[TaskRow]:
-    """A task for each address, numbered after those of earlier runs. Each knows what it tells: the job may run again before it is out."""
-    earlier = select(func.count()).where(TaskRow.job_id == job.id, TaskRow.kind == flow.LAST)
-    sent = session.scalar(earlier) or 0
-    addresses, outcome = Options.model_validate(job.options).notify or (), {"state": job.state, "reason": job.reason}
-    return [
-        new_task(job.id, NextTask(flow.LAST, sent + number, {"address": address, **outcome}))
-        for number, address in enumerate(addresses)
-    ]
+    return telling
 
 
 def is_moot(session: Session, row: TaskRow) -> bool:

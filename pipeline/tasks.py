@@ -19,7 +19,7 @@ from pipeline.options import KeptOptions
 from pipeline.removals import doom
 from pipeline.results import keep
 from pipeline.reuse import artifact
-from pipeline.task_rows import call_off_parts, is_moot, messages, new_task, queue_again, settle
+from pipeline.task_rows import call_off_parts, is_moot, messages, new_task, queue_again, renew, settle
 from pipeline.turns import next_in_turn
 from pipeline.work import Result, Task
 
@@ -83,6 +83,11 @@ class Tasks:
 
     def finish(self, task: Task, result: Result) -> list[Message]:
         """Commits the artifacts and the tasks that follow, if the attempt still counts; otherwise their blobs are to go."""
+        if result.again is not None:
+            return [*result.sent, *self._come_back(task, result.again)]
+        return [*result.sent, *self._finish(task, result)]
+
+    def _finish(self, task: Task, result: Result) -> list[Message]:
         for following in result.next:
             flow.check(task.kind, following.kind)
         with transaction(self.engine) as session:
@@ -93,6 +98,17 @@ class Tasks:
             session.add_all(rows)
             session.flush()
             return messages(task.trace, [*rows, *settle(session, task.job_id)])
+
+    def _come_back(self, task: Task, seconds: float) -> list[Message]:
+        with transaction(self.engine) as session:
+            row = _locked(session, *_fence(task))
+            if row is None:
+                return []
+            woken = row.started_at is not None and row.due_at > row.started_at
+            due = now() if woken else now() + timedelta(seconds=seconds)
+            renew(row)
+            row.due_at = due
+            return messages(task.trace, [row] if due <= now() else [])
 
     def reject(self, task: Task, reason: str) -> list[Message]:
         """Ends the task for good, and calls off the parts that can be of no use any more; the user reads `reason`."""
@@ -199,6 +215,10 @@ def _view(job: JobRow, row: TaskRow) -> Task:
         artifacts=[artifact(found) for found in job.artifacts],
         trace=job.trace,
         failures=row.failures,
+        owner=job.owner,
+        job_kind=job.kind,
+        seconds=job.seconds,
+        connection_id=job.connection_id,
         calls=row.calls - row.calls_before,
     )
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from pipeline.catalog import ENDED, ArtifactRow, JobRow, TaskRow, UsageRow
 from pipeline.database import now, transaction
-from pipeline.flow import HEARING, LAST, QUIET
+from pipeline.flow import HEARING, QUIET, TELLING
 from pipeline.jobs import Job, Jobs, Settled
 from pipeline.messages import Message
 from pipeline.names import free_name
@@ -122,8 +122,8 @@ def _next(versions: Sequence[Version], base: int | None) -> int:
 
 
 def _check_others(job: JobRow, replaced: Sequence[str]) -> None:
-    """Raises Settled unless all tasks but the `replaced`, and mails, have ended, and the sound files have been made."""
-    others = [task for task in job.tasks if task.kind not in (*replaced, LAST)]
+    """Raises Settled unless all tasks but the `replaced`, and those that tell of the job, have ended, and the sound files have been made."""
+    others = [task for task in job.tasks if task.kind not in (*replaced, *TELLING)]
     if any(task.state not in ENDED for task in others):
         raise Settled(_BUSY)
     if job.state == "cancelled" and any(task.state == "cancelled" for task in others if task.kind not in HEARING):

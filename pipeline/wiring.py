@@ -87,15 +87,20 @@ def workers(
     """Those of one process, each to be run in a thread of its own."""
     return [
         Worker(handlers, sender.tasks, sender, store, settings.scratch, settings.grace_seconds, number, kinds)
-        for number, kinds in enumerate(lanes(handlers, settings.speech_in_flight))
+        for number, kinds in enumerate(lanes(handlers, _in_flight(settings)))
     ]
 
 
-def lanes(kinds: Iterable[str], in_flight: int) -> Sequence[Sequence[str]]:
+def _in_flight(settings: Settings) -> Mapping[str, int]:
+    """How many tasks a process does at a time, of the kinds that mostly wait for a service."""
+    return {"transcribe": settings.speech_in_flight, "listen": settings.dropbox_in_flight}
+
+
+def lanes(kinds: Iterable[str], in_flight: Mapping[str, int]) -> Sequence[Sequence[str]]:
     """Which of `kinds` each worker of a process takes: one those that are short, others each a kind of which one may take long."""
     short = [kind for kind in kinds if not flow.STAGES[kind].shared]
     long = [kind for kind in kinds if flow.STAGES[kind].shared]
-    own = [[kind] for kind in long for _ in range(in_flight if flow.STAGES[kind].waits else 1)]
+    own = [[kind] for kind in long for _ in range(in_flight.get(kind, 1))]
     return [lane for lane in (short, *own) if lane]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from pipeline.blobs import BlobStore
+from pipeline.messages import Message
 from pipeline.options import Options
 
 ArtifactKind = Literal[
@@ -70,6 +71,11 @@ class Task:
     trace: str | None = None
     failures: int = 0
     """How often it was to be tried again."""
+    owner: str = ""
+    job_kind: str = "recording"
+    seconds: float | None = None
+    """Of the recording, where that is known."""
+    connection_id: str | None = None
     calls: int = 0
     """To a service that takes money, by all attempts since its owner last ran it, see `pipeline.ledger`."""
 
@@ -108,6 +114,10 @@ class Result:
     """Artifacts of the job that nobody needs any more. One that is made anew under the same name and kind keeps its id."""
     passages: Sequence[Passage] | None = None
     """What the job's transcript can be found by from now on, instead of what it was found by; None to leave that."""
+    again: float | None = None
+    """The task is not done but comes back: in so many seconds, or at once if somebody woke it meanwhile. Nothing else is kept then."""
+    sent: Sequence[Message] = ()
+    """Of tasks of other jobs that the handler's own ledger has committed."""
 
 
 Handler = Callable[[Task, BlobStore, Path, Progress], Result]

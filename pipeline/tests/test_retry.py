@@ -118,6 +118,7 @@ def test_the_end_is_told_anew_under_the_next_number(tasks: Tasks) -> None:
     assert letters(tasks, job.id) == [(0, "done"), (1, "queued")]
     assert claimed(tasks, letter).args == {
         "address": "ada@example.org",
+        "event": "job.failed",
         "state": "failed",
         "reason": "Still no sound.",
     }

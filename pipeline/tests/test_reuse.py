@@ -5,11 +5,11 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 from pipeline.accounts import Accounts, Limits
 from pipeline.blobs.directory import DirectoryBlobs
-from pipeline.catalog import JobRow
+from pipeline.catalog import JobRow, RemovalRow
 from pipeline.database import transaction
 from pipeline.jobs import Job, Jobs, NewJob
 from pipeline.options import Options
@@ -56,7 +56,8 @@ def blob_of(job: Job) -> str:
 def fetched(catalog: Engine, store: DirectoryBlobs, content: bytes, **options: object) -> Job:
     """A job by address whose first stage has just ended."""
     jobs, tasks = Jobs(catalog), Tasks(catalog)
-    new = NewJob(OWNER, "recording", url="https://example.org/talk.mp4", options=Options.model_validate(options))
+    first = NextTask("fetch", args={"url": "https://example.org/talk.mp4"})
+    new = NewJob(OWNER, "recording", first=first, options=Options.model_validate(options))
     job, (message,) = jobs.create(new)
     task = tasks.claim(message.task_id, "worker")
     assert task is not None
@@ -280,3 +281,12 @@ def test_a_twin_cannot_be_deleted_before_it_is_known_who_shares_its_bytes(
     deleting.join(20)
     assert not deleting.is_alive()
     assert stored_blobs(store) == named_blobs(catalog) != set()
+
+
+def test_a_recording_that_names_bytes_of_another_leaves_them_there(catalog: Engine, store: DirectoryBlobs) -> None:
+    first = a_recording(catalog, store)
+    (original,) = [found for found in first.artifacts if found.kind == "original"]
+    Jobs(catalog).create(NewJob(OWNER, "copy.mp4", replace(original, name="copy.mp4")))
+    with transaction(catalog) as session:
+        assert session.scalars(select(RemovalRow.blob)).all() == []
+    assert store.size(original.blob) == original.bytes

@@ -82,10 +82,11 @@ def test_a_worker_alone_refuses_a_queue_in_memory() -> None:
         (["extract", "encode"], [["extract", "encode"]]),
         (["cut", "transcribe", "merge", "render"], [["merge", "render"], ["cut"], *[["transcribe"]] * 3]),
         (["transcribe"], [["transcribe"]] * 3),
+        (["fetch", "watch", "listen"], [["watch"], ["fetch"], ["listen"], ["listen"]]),
     ],
 )
 def test_what_may_take_long_is_taken_beside_what_is_short(kinds: list[str], lanes: list[list[str]]) -> None:
-    assert wiring.lanes(kinds, 3) == lanes
+    assert wiring.lanes(kinds, {"transcribe": 3, "listen": 2}) == lanes
 
 
 @dataclass

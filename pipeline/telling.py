@@ -1,0 +1,53 @@
+"""Who is told that a job has ended: people by mail, programs by webhooks, and the place where the recording was found."""
+
+from collections.abc import Iterator, Sequence
+from itertools import count
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from pipeline.catalog import JobRow, TaskRow, WebhookRow
+from pipeline.options import Options
+from pipeline.work import NextTask
+
+EVENTS = {
+    ("recording", "done"): "job.done",
+    ("recording", "failed"): "job.failed",
+    ("export", "done"): "export.ready",
+    ("export", "failed"): "export.failed",
+    ("connection", "failed"): "connection.broken",
+}
+"""By the kind of a job and the state that it ended in."""
+
+
+def tell(session: Session, job: JobRow, *, quietly: bool) -> Iterator[NextTask]:
+    """The tasks that tell of a job that has just ended, numbered after those of earlier runs.
+
+    Each knows what it tells: the job may run again before it is out. `quietly`, people and programs are not told; they are not when
+    nothing can be told either.
+    """
+    event = EVENTS.get((job.kind, job.state))
+    if event and not quietly:
+        outcome = {"event": event, "state": job.state, "reason": job.reason}
+        options = Options.model_validate(job.options)
+        yield from _numbered(session, job, "deliver", [{"address": found, **outcome} for found in options.notify or ()])
+        called = _webhooks(session, job.owner, event, str(options.webhook) if options.webhook else None)
+        yield from _numbered(session, job, "webhook", [{"webhook": found, **outcome} for found in called])
+    if job.connection_id and job.state == "done":
+        yield from _numbered(session, job, "return", [{}])
+
+
+def _numbered(session: Session, job: JobRow, kind: str, args: Sequence[dict[str, str | None]]) -> Iterator[NextTask]:
+    earlier = select(func.count()).where(TaskRow.job_id == job.id, TaskRow.kind == kind)
+    for number, given in zip(count(session.scalar(earlier) or 0), args, strict=False):
+        yield NextTask(kind, number, given)
+
+
+def _webhooks(session: Session, owner: str, event: str, named: str | None) -> Sequence[str]:
+    """Ids of those that hear of this, of which the job may have named one."""
+    active = select(WebhookRow).where(WebhookRow.owner == owner, WebhookRow.state == "active")
+    return [
+        row.id
+        for row in session.scalars(active.order_by(WebhookRow.created_at, WebhookRow.id))
+        if (row.url == named if row.by_job else not row.events or event in row.events)
+    ]

@@ -1,0 +1,69 @@
+"""Tasks that are never done: each time they end, they are queued again."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine
+
+from pipeline.catalog import TaskRow
+from pipeline.database import now, transaction
+from pipeline.jobs import Jobs
+from pipeline.messages import Message
+from pipeline.tasks import Tasks
+from pipeline.tests.makers import OWNER, a_job
+from pipeline.work import Result, Task
+
+
+@pytest.fixture
+def tasks(catalog: Engine) -> Tasks:
+    return Tasks(catalog)
+
+
+def claimed(tasks: Tasks, message: Message) -> Task:
+    task = tasks.claim(message.task_id, "worker")
+    assert task is not None
+    return task
+
+
+def row_of(tasks: Tasks, task_id: str) -> TaskRow:
+    with transaction(tasks.engine) as session:
+        return session.get_one(TaskRow, task_id)
+
+
+def test_it_waits_for_its_time_with_nothing_held_against_it(tasks: Tasks) -> None:
+    _, message = a_job(tasks.engine)
+    tasks.retry(claimed(tasks, message), "not yet", 0)
+    assert tasks.finish(claimed(tasks, message), Result(again=3600)) == []
+    assert tasks.unpublished(0) == []
+    row = row_of(tasks, message.task_id)
+    assert (row.state, row.failures, row.reason) == ("queued", 0, None)
+    assert now() + timedelta(seconds=3000) < row.due_at < now() + timedelta(seconds=3601)
+
+
+def test_it_comes_back_at_once_if_it_says_so(tasks: Tasks) -> None:
+    _, message = a_job(tasks.engine)
+    (sent,) = tasks.finish(claimed(tasks, message), Result(again=0))
+    assert claimed(tasks, sent).attempt == 2
+
+
+def test_it_comes_back_at_once_if_somebody_woke_it_meanwhile(tasks: Tasks) -> None:
+    _, message = a_job(tasks.engine)
+    task = claimed(tasks, message)
+    with transaction(tasks.engine) as session:
+        session.get_one(TaskRow, task.id).due_at = now()
+    (sent,) = tasks.finish(task, Result(again=3600))
+    assert sent.task_id == task.id
+
+
+def test_it_does_not_come_back_once_it_was_called_off(tasks: Tasks) -> None:
+    job, message = a_job(tasks.engine)
+    task = claimed(tasks, message)
+    Jobs(tasks.engine).cancel(OWNER, job.id)
+    assert tasks.finish(task, Result(again=0)) == []
+    assert row_of(tasks, task.id).state == "cancelled"
+
+
+def test_messages_of_other_jobs_are_sent_with_its_own(tasks: Tasks) -> None:
+    (_, message), (_, other) = a_job(tasks.engine), a_job(tasks.engine)
+    assert tasks.finish(claimed(tasks, message), Result(again=3600, sent=[other])) == [other]
+    assert other in tasks.finish(claimed(tasks, other), Result(sent=[other]))
