@@ -9,7 +9,7 @@ from pipeline.database import transaction
 from pipeline.jobs import Jobs, NewJob
 from pipeline.options import Options
 from pipeline.tasks import Tasks
-from pipeline.tests.makers import ADDRESS, OWNER, an_artifact
+from pipeline.tests.makers import ADDRESS, OWNER
 from pipeline.work import NextTask, Result
 
 
