@@ -9,9 +9,11 @@ import hypothesis
 import pytest
 import structlog
 
+from dev.dropbox import place
 from dev.services import VARIABLES
 
 if TYPE_CHECKING:
+    from dev.dropbox.stand_in import DropboxStandIn
     from dev.services.mariadb import MariaDB
     from dev.services.mongo import Mongo
     from dev.services.private import PrivateServers
@@ -22,6 +24,11 @@ FIXTURES = {
     "mongo": {"mongo_server", "new_mongo"},
     "mariadb": {"mariadb_server", "new_database"},
 }
+
+# Dropbox's SDK reads its hosts when it is imported: every test that has a stand-in of Dropbox has it at this port.
+_DROPBOX = place.reserved()
+_DROPBOX_PORT = _DROPBOX.getsockname()[1]
+os.environ.update(place.hosts(_DROPBOX_PORT))
 
 # structlog's own default draws all variables of every frame, which takes seconds of work.
 structlog.configure(
@@ -141,6 +148,20 @@ def rabbitmq_url(new_virtual_host: Callable[[], str]) -> str:
     return new_virtual_host()
 
 
+@pytest.fixture
+def dropbox_stand_in(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator["DropboxStandIn"]:
+    """A new Dropbox, with which the SDK of this process talks; others need its `environment`."""
+    from dev.dropbox.server import serving
+    from dev.dropbox.stand_in import DropboxStandIn
+
+    stand_in = DropboxStandIn()
+    with serving(stand_in, tmp_path_factory.mktemp("dropbox"), _DROPBOX_PORT):
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(stand_in.authority))
+        yield stand_in
+
+
 SLOW = (
     "tests/",
     "speech/tests/",
@@ -152,6 +173,10 @@ SLOW = (
     "pipeline/tests/test_probe.py",
 )
 """Where tests start whole suites, load the model or convert for long: not for the minute of `make test-fast`."""
+
+
+def pytest_unconfigure() -> None:
+    _DROPBOX.close()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
