@@ -13,7 +13,8 @@ from dropbox.exceptions import AuthError
 from dropbox.oauth import NotApprovedException
 
 from dev.dropbox.grants import App
-from dev.dropbox.stand_in import TOKEN, DropboxStandIn
+from dev.dropbox.routes import TOKEN
+from dev.dropbox.stand_in import DropboxStandIn
 
 BACK = "https://spool.example/v1/connections/dropbox/callback"
 SCOPES = ["account_info.read", "files.metadata.read", "files.content.read", "files.content.write"]
