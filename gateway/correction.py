@@ -17,18 +17,11 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from gateway.alignment import aligned
+from pipeline.alignment import aligned
+from pipeline.correction import LONGEST_NAME, LONGEST_TEXT, MOST_SEGMENTS, TOLERANCE
 from pipeline.options import Wording
 from pipeline.problems import Problem
 from pipeline.transcript import Seconds, Segment, fold
-
-LONGEST_BODY = 32 * 2**20
-"""Bytes of a corrected transcript: one of 24 hours with all its words, as it is answered, is 17 MiB, and grows where clients write
-it with spaces or escape its letters."""
-MOST_SEGMENTS = 50_000
-"""A day and a half of speech; so many take a database seconds to be found by."""
-TOLERANCE = 1.0
-"""Seconds that a segment may end behind the recording: players round its length."""
 
 
 def _has_text(text: str) -> str:
@@ -42,8 +35,8 @@ class GivenSegment(BaseModel):
 
     start: Seconds = Field(description="Seconds of the recording, as `end`.")
     end: Seconds
-    text: Annotated[str, StringConstraints(max_length=10_000), AfterValidator(fold), AfterValidator(_has_text)]
-    speaker: Annotated[str, StringConstraints(max_length=100), AfterValidator(fold)] | None = None
+    text: Annotated[str, StringConstraints(max_length=LONGEST_TEXT), AfterValidator(fold), AfterValidator(_has_text)]
+    speaker: Annotated[str, StringConstraints(max_length=LONGEST_NAME), AfterValidator(fold)] | None = None
 
     @field_validator("end")
     @classmethod

@@ -18,13 +18,14 @@ from werkzeug.http import quote_etag
 from gateway import intake, models
 from gateway.access import identity
 from gateway.api import UNCHANGED, private_routes, problems
-from gateway.correction import LONGEST_BODY, Again, Correction, corrected
+from gateway.correction import Again, Correction, corrected
 from gateway.glossary import with_glossary
 from gateway.jobs import Begun, run_again
 from gateway.services import services
 from gateway.uploads import Answer, accepted
 from pipeline import blobs, transcripts
 from pipeline.blobs import BlobMissing
+from pipeline.correction import LONGEST_BODY
 from pipeline.errors import Unavailable
 from pipeline.jobs import Job, Settled
 from pipeline.options import Options

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from gateway.correction import LONGEST_BODY, MOST_SEGMENTS
 from gateway.tests.conftest import World
 from gateway.tests.exchanges import NOBODYS, a_file, assert_problem, finish, upload
 from gateway.tests.spoken import SAID, SECONDS, a_talk
 from pipeline import transcripts
+from pipeline.correction import LONGEST_BODY, MOST_SEGMENTS
 from pipeline.errors import Unavailable
 from pipeline.transcript import Segment
 

@@ -1,6 +1,6 @@
 """When the words of a text were said that a person has changed: as those whose place they take."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import SequenceMatcher
 from itertools import groupby, pairwise
 from operator import itemgetter
@@ -22,15 +22,18 @@ def aligned(text: str, heard: Sequence[Word]) -> tuple[Word, ...]:
     matcher = SequenceMatcher(None, [word for word, _ in known], [token.word for token in said])
     if not said or matcher.ratio() < ALIKE:
         return ()
-    places = [known[number][1] for number in _counterparts(matcher)]
+    places = [known[number][1] for number in counterparts(matcher.get_opcodes())]
     starts = [0, *(_start(text, before.end, after.start) for before, after in pairwise(said)), len(text)]
     pieces = zip(places, said, pairwise(starts), strict=True)
     return tuple(_word(heard[place], text, list(of)) for place, of in groupby(pieces, itemgetter(0)))
 
 
-def _counterparts(matcher: SequenceMatcher[str]) -> Iterator[int]:
-    """Which word of the first sequence each one of the second is, or has taken the place of. They never go back."""
-    for _, begin, end, first, behind in matcher.get_opcodes():
+def counterparts(changes: Iterable[tuple[str, int, int, int, int]]) -> Iterator[int]:
+    """Which word of the first sequence each one of the second is, or has taken the place of. They never go back.
+
+    `changes` are the opcodes of `difflib.SequenceMatcher`, or the like.
+    """
+    for _, begin, end, first, behind in changes:
         for number in range(behind - first):
             share = number * (end - begin) // (behind - first)
             yield max(0, min(begin + share, end - 1))
