@@ -14,6 +14,9 @@ _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM
 _CONTROLS = 0.1
 """Share of the characters of what is still text: a damaged file has some that mean nothing, and one that is no text has many."""
 
+_LEAST, _GROWS = 4 * 2**20, 4
+"""An edited file may have so many bytes in any case, and so many times those it had: what is compared takes time."""
+
 _READERS: Mapping[str, Callable[[str, str, Sequence[Segment], float], list[Segment]]] = {
     ".srt": edited_subtitles.srt,
     ".vtt": edited_subtitles.vtt,
@@ -30,8 +33,8 @@ def edited(name: str, content: bytes, written: bytes, before: Layer) -> list[Seg
     with its times, words and speakers. Raises Reject for what cannot become a transcript, KeyError for a name not of `KINDS`.
     """
     kind = PurePath(name).suffix.lower()
-    if len(content) > LONGEST_BODY:
-        raise Reject(f"The edited file is larger than {LONGEST_BODY // 2**20} MiB.")
+    if len(content) > (most := min(LONGEST_BODY, max(_LEAST, _GROWS * len(written)))):
+        raise Reject(f"The edited file is larger than {most // 2**20} MiB.")
     original = written.decode()
     segments = list(before.segments())
     made = _READERS[kind](_text(content, original), original, segments, before.about.duration)

@@ -20,9 +20,11 @@ from pipeline.errors import Reject
 from pipeline.transcript import fold
 
 _CLOCK = r"\d+:\d{1,2}:\d{1,2}[,.]\d{1,3}"
-_TIMES = rf"[ \t]*{_CLOCK}[ \t]*-->[ \t]*{_CLOCK}"
-_NUMBERED = re.compile(rf"^(?:[ \t]*\d*[ \t]*\n)?({_TIMES})", re.MULTILINE)
-_BROKEN = re.compile(rf"^(?!{_TIMES})[ \t]*(-?\d+:\S*[ \t]*-->.*)", re.MULTILINE)
+_TIMES = rf" ?{_CLOCK} ?--> ?{_CLOCK}"
+_BLANKS = re.compile(r"[ \t]+")
+"""One is left of them: expressions that look for many would take for ever with millions."""
+_NUMBERED = re.compile(rf"^(?: ?\d* ?\n)?({_TIMES})", re.MULTILINE)
+_BROKEN = re.compile(rf"^(?!{_TIMES}) ?(-?\d+:\S* ?-->.*)", re.MULTILINE)
 _STYLES = re.compile(r"</?(?:b|i|u|s|font)(?:\s[^<>]*)?>|\{\\[^{}]*\}", re.IGNORECASE)
 """That SubRip's players know; our own files have neither signs."""
 _TAG = re.compile(r"<([^<>]*)>")
@@ -41,7 +43,7 @@ class Cue:
 
 def read(kind: str, text: str) -> list[Cue]:
     """Those in which something is said, as the file has them. Raises Reject for what is no file of the kind, and for a broken cue."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n").strip("\n \t\ufeff")
+    text = _BLANKS.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n")).strip("\n \ufeff")
     if not text:
         return []
     try:

@@ -11,7 +11,8 @@ from pipeline.errors import Reject
 
 _MOST = 4 * 10**11
 """Words before times words after that are compared at once: half a minute, and a day of speech that was written anew."""
-_SPACED = re.compile(r"\s*\S+\s*")
+_SPACED = re.compile(r"\s*\S{1,1000}\s*")
+"""What is longer without a space is no word, and would take long to look at as one."""
 
 
 def pieces(text: str) -> Iterator[Token]:

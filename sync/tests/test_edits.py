@@ -184,7 +184,7 @@ CLOCKED = "00:00:09,000 --> 00:00:11,000"
         ("txt", " \n\n", "The edited file has no text left in it."),
         ("txt", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "The edited file is not text."),
         ("txt", b"\x81\x8d", "The edited file cannot be read as text; save it as UTF-8."),
-        ("txt", b"a" * (LONGEST_BODY + 1), "The edited file is larger than 32 MiB."),
+        ("txt", b"a" * (LONGEST_BODY // 8 + 1), "The edited file is larger than 4 MiB."),
         ("txt", TXT.replace("eat", "eat " * 3000), "A piece of the text that begins with “My name is Ada and I eat eat eat eat eat” is longer than 10000 characters."),
         ("srt", SRT.replace(CLOCKED, "00:00:09,000 --> 00:00:08,000"), "The subtitle at 00:00:09 ends before it begins."),
         ("srt", SRT.replace(CLOCKED, "100:00:09,000 --> 100:00:11,000"), "The subtitle at 100:00:09 ends behind the recording, which lasts 12 seconds."),
