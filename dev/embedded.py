@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 
+from cryptography.fernet import Fernet
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import Engine
@@ -101,6 +102,7 @@ def _empty(folder: Path) -> None:
 def _settings(folder: Path, url: str, given: Settings) -> Settings:
     """Embedded parts for whatever the environment does not name; catalog, blobs and broker are always the embedded ones."""
     link_key = kept.secret(folder / "link-key", secrets.token_hex(32))
+    secret_key = kept.secret(folder / "secret-key", Fernet.generate_key().decode())
     return given.model_copy(
         update={
             "database_url": f"sqlite:///{folder}/catalog.db",
@@ -110,6 +112,7 @@ def _settings(folder: Path, url: str, given: Settings) -> Settings:
             "mail_url": given.mail_url or (folder / "mails").as_uri(),
             "signing_keys": folder / "signing-keys.pem",
             "link_keys": given.link_keys or SecretStr(link_key),
+            "secret_keys": given.secret_keys or SecretStr(secret_key),
             "scratch": given.scratch or folder / "scratch",
             "public_url": given.public_url or url,
         }

@@ -10,6 +10,8 @@ from gateway import (
     account,
     api,
     downloads,
+    dropbox,
+    dropbox_callback,
     events,
     formats,
     glossary,
@@ -17,6 +19,7 @@ from gateway import (
     jobs,
     links,
     login,
+    remote_accounts,
     search,
     shares,
     transcripts,
@@ -47,6 +50,9 @@ _MODULES = (
     downloads,
     shares,
     links,
+    remote_accounts,
+    dropbox,
+    dropbox_callback,
 )
 
 

@@ -12,9 +12,11 @@ from gateway.hashes import Hashes
 from gateway.listeners import Hub
 from gateway.tokens import Tokens
 from gateway.writers import Writers
-from pipeline import links
+from pipeline import links, vault
 from pipeline.accounts import Accounts, defaults
+from pipeline.authorizations import Authorizations
 from pipeline.blobs import BlobStore
+from pipeline.connections import Connections
 from pipeline.dispatch import Dispatcher
 from pipeline.jobs import Jobs
 from pipeline.links import Links
@@ -23,6 +25,7 @@ from pipeline.settings import Settings
 from pipeline.shares import Shares
 from pipeline.transcripts import Transcripts
 from pipeline.uploads import Uploads
+from pipeline.vault import Vault
 
 NAME = "spool"
 
@@ -71,6 +74,19 @@ class Services:
     @cached_property
     def shares(self) -> Shares:
         return Shares(self.catalog)
+
+    @cached_property
+    def vault(self) -> Vault | None:
+        """None where no keys are set. Raises SystemExit for what is no key."""
+        return vault.vault(self.settings)
+
+    @cached_property
+    def connections(self) -> Connections:
+        return Connections(self.catalog)
+
+    @cached_property
+    def authorizations(self) -> Authorizations:
+        return Authorizations(self.catalog)
 
     @cached_property
     def removals(self) -> Removals:

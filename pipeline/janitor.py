@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import Engine, delete, select
 
 from pipeline.accounts import defaults
+from pipeline.authorizations import expire_authorizations
 from pipeline.blobs import BlobStore, StoredBlob
 from pipeline.catalog import DeletionRow, UsageRow
 from pipeline.database import now, transaction
@@ -36,7 +37,7 @@ class Removed:
     uploads: int
     """That nobody ended."""
     links: int
-    """That expired."""
+    """That expired, and ways to connect an account that nobody went to their end."""
     notes: int
     blobs: int
 
@@ -50,7 +51,7 @@ def clean(engine: Engine, blobs: BlobStore, settings: Settings) -> Removed:
     jobs = remove_jobs(engine, limits)
     originals = remove_originals(engine, limits)
     uploads = sum(iter(lambda: expire(engine, BATCH), 0))
-    links = sum(iter(lambda: expire_links(engine, BATCH), 0))
+    links = sum(iter(lambda: expire_links(engine, BATCH) + expire_authorizations(engine, BATCH), 0))
     notes = _forget(engine, DeletionRow, DELETION_DAYS) + _forget(engine, UsageRow, USAGE_DAYS)
     removed = Removals(engine, blobs).carry_out()
     removed += _remove_unnamed(engine, blobs, settings.janitor_hours)

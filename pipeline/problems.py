@@ -39,6 +39,7 @@ KINDS = {
     "conflict": Kind(409, "This does not fit what is there."),
     "upload_offset": Kind(409, "The upload has come to another byte; ask how far it is."),
     "link_expired": Kind(410, "The link has expired."),
+    "authorization_expired": Kind(410, "This way to connect an account has expired or was used; begin again."),
     "upload_expired": Kind(410, "The upload has expired; begin it again."),
     "link_used_up": Kind(410, "The link has been used as often as it may be."),
     "length_required": Kind(411, "The request must say its length."),
@@ -67,6 +68,7 @@ KINDS = {
     "headers_too_large": Kind(431, "The request's headers are too large."),
     "checksum_wrong": Kind(460, "The bytes did not arrive as they were sent; send them again."),
     "internal": Kind(500, "Something went wrong on our side."),
+    "not_set_up": Kind(501, "This installation is not set up for that."),
     "unavailable": Kind(503, "A part of the service is away; try again soon."),
     "store_full": Kind(507, "There is no room left for this; tell whoever runs this server."),
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 import pika
+from cryptography.fernet import Fernet
 
 from dev.services.server import free_port
 from pipeline import topology
@@ -35,6 +36,7 @@ class Installation:
         self.ports = {name: free_port() for name in ("gateway", "auth", "speech")}
         self.url = self.address("gateway")
         self.users, self.link_key = users, secrets.token_hex(32)
+        self.secret_key = Fernet.generate_key().decode()
         self.services: dict[str, Process] = {}
         self._stack = ExitStack()
 
@@ -54,14 +56,16 @@ class Installation:
                 **shared,
                 "SPOOL_AUTH_URL": f"http://127.0.0.1:{self.ports['auth']}",
                 "SPOOL_LINK_KEYS": self.link_key,
+                "SPOOL_SECRET_KEYS": self.secret_key,
             },
-            "sync": {**shared, "SPOOL_FETCH_NETWORKS": "127.0.0.0/8"},
+            "sync": {**shared, "SPOOL_FETCH_NETWORKS": "127.0.0.0/8", "SPOOL_SECRET_KEYS": self.secret_key},
             "converter": shared,
             "transcriber": {"SPOOL_SPEECH_URL": f"http://127.0.0.1:{self.ports['speech']}/v1", **shared},
             "notification": {
                 **shared,
                 "SPOOL_MAIL_URL": f"smtp://127.0.0.1:{self.mailbox.port}",
                 "SPOOL_LINK_KEYS": self.link_key,
+                "SPOOL_SECRET_KEYS": self.secret_key,
                 "SPOOL_PUBLIC_URL": self.url,
             },
         }

@@ -56,7 +56,8 @@ def test_a_demonstration_that_fails_says_why(tmp_path: Path) -> None:
 
 def test_the_printed_lines_work_and_a_second_start_finds_everything(embedded: Embedded, tmp_path: Path) -> None:
     printed = embedded.process.output()
-    assert stat.S_IMODE((embedded.data / "sign-in").stat().st_mode) == 0o600
+    for name in ("sign-in", "link-key", "secret-key"):
+        assert stat.S_IMODE((embedded.data / name).stat().st_mode) == 0o600
     lines = [line.strip() for line in printed.splitlines() if "curl" in line]
     assert len(lines) == 3
     (tmp_path / "x.mp4").write_bytes((MEDIA / "talk.mp4").read_bytes())

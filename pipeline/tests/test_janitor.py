@@ -7,12 +7,13 @@ from threading import Event, Thread
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, func, select, update
 
 from dev.waiting import eventually
 from pipeline import database, janitor
+from pipeline.authorizations import Authorizations
 from pipeline.blobs.directory import DirectoryBlobs
-from pipeline.catalog import Base, DeletionRow, LinkRow, UsageRow
+from pipeline.catalog import AuthorizationRow, Base, DeletionRow, LinkRow, UsageRow
 from pipeline.database import now, transaction
 from pipeline.errors import Unavailable
 from pipeline.janitor import clean
@@ -90,6 +91,15 @@ def test_links_go_when_they_have_expired(
     assert clean(catalog, store, settings()).links == 0
     with transaction(catalog) as session:
         assert session.scalar(select(func.count()).select_from(LinkRow)) == 1
+
+
+def test_ways_to_connect_that_nobody_went_to_the_end_go(catalog: Engine, store: DirectoryBlobs) -> None:
+    for _ in range(2):
+        Authorizations(catalog).begin(OWNER, "a browser", "sealed", {})
+    assert clean(catalog, store, settings()).links == 0
+    with transaction(catalog) as session:
+        session.execute(update(AuthorizationRow).values(expires_at=now() - timedelta(seconds=1)))
+    assert clean(catalog, store, settings()).links == 2
 
 
 def test_the_catalog_is_tended_while_the_store_is_away(catalog: Engine, store: DirectoryBlobs, tmp_path: Path) -> None:
