@@ -60,6 +60,16 @@ def services_run(command: tuple[str, ...]) -> None:
     sys.exit(run(command))
 
 
+@main.command()
+@click.option("--port", default=8092, show_default=True, help="Where it listens, on 127.0.0.1.")
+@click.option("--webhook", help="The address of the app that it tells of changes; it has to answer already.")
+def dropbox(port: int, webhook: str | None) -> None:
+    """A stand-in of Dropbox, with faults on demand, until Ctrl-C."""
+    from dev.dropbox.command import run
+
+    run(port, webhook)
+
+
 @main.command("paid-api")
 @click.option("--port", default=8091, show_default=True, help="Where it listens, on 127.0.0.1.")
 @click.option("--key", default="sk-stand-in", show_default=True, help="The key that it asks for.")

@@ -46,13 +46,17 @@ class Account:
         client_modified: datetime | None = None,
         downloadable: bool = True,
     ) -> File:
-        """Makes a file, and the folders around it, or the next revision of one. `modified`: its `server_modified`."""
+        """Makes a file, and the folders around it, or the next revision of one. `modified`: its `server_modified`.
+
+        Raises IsADirectoryError if a folder is there.
+        """
         held = Held(content) if isinstance(content, bytes) else content
         held.content_hash  # noqa: B018  # computed before anybody waits for the lock
         moment = modified or now()
         with self.moved_on:
-            there = self.entries.get(path.lower())
-            known = there if isinstance(there, File) else None
+            known = self.entries.get(path.lower())
+            if isinstance(known, Folder):
+                raise IsADirectoryError(path)
             file = File(
                 known.path if known else self._displayed(path),
                 known.id if known else self._new_id(),

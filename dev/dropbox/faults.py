@@ -125,3 +125,6 @@ FAULTS: dict[str, Fault] = {
     "wrong": spoiled(_wrong),
 }
 """By the names that `POST /admin/faults` takes."""
+
+ONLY = {"reset": "files/list_folder/continue", "wrong": "files/download"}
+"""The routes of faults that no other has, unless another is asked for."""

@@ -9,6 +9,9 @@ from dev.dropbox.account import Account
 from dev.dropbox.entries import File
 from dev.dropbox.errors import conflict
 
+AUTHORIZE, TOKEN, LONGPOLL = "oauth2/authorize", "oauth2/token", "files/list_folder/longpoll"
+"""Beside the API: answered without an access token."""
+
 Argument = dict[str, Any]
 
 

@@ -10,17 +10,17 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import trustme
 from werkzeug.http import parse_range_header
 
+from dev.dropbox import admin, routes
 from dev.dropbox.entries import File
 from dev.dropbox.errors import Refused, bad_input
 from dev.dropbox.faults import Cut, Spoiler
 from dev.dropbox.place import HOST
-from dev.dropbox.routes import ROUTES
-from dev.dropbox.stand_in import LONGPOLL, TOKEN, DropboxStandIn
+from dev.dropbox.stand_in import DropboxStandIn
 
 _IDLE_SECONDS = 60
 """How long a connection may say nothing."""
@@ -30,6 +30,7 @@ _JSON = "application/json"
 class _Exchange(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = _IDLE_SECONDS
+    disable_nagle_algorithm = True
     stand_in: DropboxStandIn
     spoiler: Spoiler
 
@@ -37,18 +38,12 @@ class _Exchange(BaseHTTPRequestHandler):
     def over(self) -> Event:
         return self.stand_in.over
 
-    def do_GET(self) -> None:
-        self._handle()
-
-    def do_POST(self) -> None:
-        self._handle()
-
     def _handle(self) -> None:
         self.spoiler = lambda blocks, _: blocks
         target = urlsplit(self.path)
         route = target.path.removeprefix("/2/").lstrip("/")
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        fault = self.stand_in.begin(route)
+        fault = None if target.path.startswith("/admin/") else self.stand_in.begin(route)
 
         def proceed() -> None:
             try:
@@ -61,23 +56,27 @@ class _Exchange(BaseHTTPRequestHandler):
         else:
             proceed()
 
+    do_GET = do_POST = do_PUT = do_DELETE = _handle  # noqa: N815  # so http.server calls them
+
     def _answer(self, route: str, query: str, body: bytes) -> None:
         """Raises Refused."""
         match self.command, route:
-            case "GET", "oauth2/authorize":
+            case "GET", routes.AUTHORIZE:
                 where = self.stand_in.authorize(dict(parse_qsl(query)))
                 self._send(302, b"", {"Location": where})
-            case "POST", known if known == TOKEN:
+            case "POST", routes.TOKEN:
                 self._say(self.stand_in.token(dict(parse_qsl(body.decode()))))
-            case "POST", known if known == LONGPOLL:
+            case "POST", routes.LONGPOLL:
                 self._say(self.stand_in.longpoll(_parsed(route, body.decode())))
-            case "POST", _ if route in ROUTES:
+            case "POST", _ if route in routes.ROUTES:
                 self._call(route, body)
+            case _ if route.startswith("admin/"):
+                self._admin(route.removeprefix("admin"), body)
             case _:
                 raise Refused(404, "Not found")
 
     def _call(self, route: str, body: bytes) -> None:
-        style = ROUTES[route].style
+        style = routes.ROUTES[route].style
         written = body.decode() if style == "rpc" else self.headers.get("Dropbox-API-Arg", "")
         argument = _parsed(route, written)
         if style == "upload":
@@ -85,6 +84,13 @@ class _Exchange(BaseHTTPRequestHandler):
         answer = self.stand_in.answer(route, self.headers.get("Authorization", ""), argument, body)
         if isinstance(answer, File):
             self._download(answer)
+        else:
+            self._say(answer)
+
+    def _admin(self, path: str, body: bytes) -> None:
+        answer = admin.answer(self.stand_in, self.command, unquote(path), body)
+        if isinstance(answer, File):
+            self._stream(200, answer.content.blocks(), answer.content.size, {})
         else:
             self._say(answer)
 

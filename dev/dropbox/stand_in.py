@@ -9,14 +9,13 @@ from typing import Any
 from dev.dropbox import listing
 from dev.dropbox.account import Account
 from dev.dropbox.errors import bad_input
-from dev.dropbox.faults import FAULTS, Fault
+from dev.dropbox.faults import FAULTS, ONLY, Fault
 from dev.dropbox.grants import App, Grants
 from dev.dropbox.place import HOST, hosts
-from dev.dropbox.routes import ROUTES, Call
+from dev.dropbox.routes import AUTHORIZE, LONGPOLL, ROUTES, TOKEN, Call
 from dev.dropbox.webhook import Webhook
 
-TOKEN, LONGPOLL = "oauth2/token", "files/list_folder/longpoll"
-APART = ("oauth2/authorize", TOKEN, LONGPOLL)
+_APART = (AUTHORIZE, TOKEN, LONGPOLL)
 """Calls that are counted, but not as calls of the API, and that only a fault of their own meets."""
 
 
@@ -63,9 +62,16 @@ class DropboxStandIn:
         return self.webhook
 
     def fail(self, *faults: str | Fault, route: str | None = None) -> None:
-        """What happens to the next calls of `route`, or of any of the API and its content, one each."""
+        """What happens to the next calls of `route`, or of any of the API and its content, one each.
+
+        Faults that make sense for one route alone are for that one.
+        """
         with self._lock:
-            self._faults += [(route, FAULTS[fault] if isinstance(fault, str) else fault) for fault in faults]
+            for fault in faults:
+                if isinstance(fault, str):
+                    self._faults.append((route or ONLY.get(fault), FAULTS[fault]))
+                else:
+                    self._faults.append((route, fault))
 
     @property
     def faults_left(self) -> int:
@@ -74,7 +80,7 @@ class DropboxStandIn:
     @property
     def api_calls(self) -> int:
         """Without longpolls, tokens and pages of the web site."""
-        return sum(count for route, count in self.calls.items() if route not in APART)
+        return sum(count for route, count in self.calls.items() if route not in _APART)
 
     def reset_counters(self) -> None:
         with self._lock:
@@ -95,7 +101,7 @@ class DropboxStandIn:
         with self._lock:
             self.calls[route] += 1
             for at, (wanted, fault) in enumerate(self._faults):
-                if wanted == route or (wanted is None and route not in APART):
+                if wanted == route or (wanted is None and route not in _APART):
                     del self._faults[at]
                     return fault
         return None

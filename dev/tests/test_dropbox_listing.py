@@ -12,7 +12,8 @@ from stone.backends.python_rsrc.stone_validators import ValidationError
 
 from dev.dropbox.account import Account
 from dev.dropbox.content import Pattern
-from dev.dropbox.stand_in import LONGPOLL, DropboxStandIn
+from dev.dropbox.routes import LONGPOLL
+from dev.dropbox.stand_in import DropboxStandIn
 from dev.waiting import eventually
 
 

@@ -9,11 +9,12 @@ import dropbox
 import httpx
 import pytest
 import requests
-from dropbox.exceptions import AuthError
+from dropbox.exceptions import AuthError, BadInputError
 from dropbox.oauth import NotApprovedException
 
 from dev.dropbox.grants import App
-from dev.dropbox.stand_in import TOKEN, DropboxStandIn
+from dev.dropbox.routes import TOKEN
+from dev.dropbox.stand_in import DropboxStandIn
 
 BACK = "https://spool.example/v1/connections/dropbox/callback"
 SCOPES = ["account_info.read", "files.metadata.read", "files.content.read", "files.content.write"]
@@ -109,7 +110,18 @@ def test_what_is_revoked_is_good_for_nothing(dropbox_stand_in: DropboxStandIn, c
             client.users_get_current_account()
         assert error.value.error.is_invalid_access_token()
         client._oauth2_access_token = None  # the next time the refresh token is refused
+    assert dropbox_stand_in.calls["users/get_current_account"] == 1
     assert not dropbox_stand_in.grants.connected(dropbox_stand_in.account.id)
+
+
+def test_an_app_with_another_secret_gets_no_token(dropbox_stand_in: DropboxStandIn) -> None:
+    token = dropbox_stand_in.grants.give(dropbox_stand_in.account.id).refresh_token
+    key = dropbox_stand_in.app.key
+    with (
+        dropbox.Dropbox(oauth2_refresh_token=token, app_key=key, app_secret="another") as client,
+        pytest.raises(BadInputError, match="invalid_client"),
+    ):
+        client.users_get_current_account()
 
 
 def test_an_owner_who_disconnects_the_app_revokes_all(
