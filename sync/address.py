@@ -1,33 +1,11 @@
-"""Addresses that strangers give, and that their servers send on to."""
+"""Where servers send on to from an address that a stranger gave, and what it calls what is there."""
 
-import re
-from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
-from werkzeug.urls import iri_to_uri
-
+from pipeline.address import MALFORMED, check
 from pipeline.errors import Reject
 
-MALFORMED = "This is not an address that a recording can be fetched from."
-SCHEMES = "Recordings are fetched only from addresses that begin with http:// or https://."
-CREDENTIALS = "An address with a user name or password in it is not fetched; use one that opens without."
 DOWNGRADE = "This address leads from https to http, where a recording could be changed on its way."
-
-_HOST = re.compile(r"[A-Za-z0-9._:-]+")
-
-
-def check(url: str) -> str:
-    """Returns `url` in ASCII (RFC 3987, section 3.1) and without fragment. Raises Reject for what is not fetched."""
-    try:
-        parts = urlsplit(iri_to_uri(url.strip()))
-    except ValueError as error:
-        raise Reject(MALFORMED) from error
-    if parts.scheme not in ("http", "https"):
-        raise Reject(SCHEMES)
-    if "@" in parts.netloc:
-        raise Reject(CREDENTIALS)
-    if not _HOST.fullmatch(parts.hostname or ""):
-        raise Reject(MALFORMED)
-    return urlunsplit(parts._replace(fragment=""))
 
 
 def follow(url: str, location: str) -> str:

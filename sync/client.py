@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import httpcore
 
 from pipeline.errors import Reject, Retry
+from pipeline.network import GuardedNetwork
 from sync.address import follow
-from sync.network import GuardedNetwork
 
 REDIRECTS = 5
 TOO_MANY = "This address leads on to other addresses too many times."

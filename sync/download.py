@@ -3,7 +3,7 @@
 import re
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import structlog
 from werkzeug.http import parse_date, parse_options_header
@@ -12,6 +12,7 @@ from pipeline.blobs import Writer
 from pipeline.errors import Reject, Retry
 from pipeline.fingerprint import Fingerprint
 from pipeline.names import safe_name
+from pipeline.retry_after import retry_after
 from pipeline.work import Progress
 from sync.address import last_segment
 from sync.client import Answer, Client, Cut
@@ -168,9 +169,9 @@ def _check_status(answer: Answer, expected: int) -> None:
         case 401 | 403 | 407:
             raise Reject(CLOSED)
         case 408 | 429 as status:
-            raise Retry(_busy(status), _delay(answer.header("retry-after")))
+            raise Retry(_busy(status), _delay(answer))
         case status if status >= 500:
-            raise Retry(_busy(status), _delay(answer.header("retry-after")))
+            raise Retry(_busy(status), _delay(answer))
         case status:
             raise Reject(f"The server at this address does not give the recording (it answers with status {status}).")
 
@@ -179,12 +180,8 @@ def _busy(status: int) -> str:
     return f"The server at this address cannot give the recording now (it answers with status {status})."
 
 
-def _delay(retry_after: str) -> float | None:
-    """Seconds from either form of Retry-After (RFC 9110, section 10.2.3); None if there is none to be understood."""
-    seconds: float | None = _number(retry_after)
-    if seconds is None and (date := parse_date(retry_after)):
-        seconds = (date - datetime.now(UTC)).total_seconds()
-    return None if seconds is None else min(max(seconds, 0.0), LONGEST_DELAY)
+def _delay(answer: Answer) -> float | None:
+    return retry_after(answer.header("retry-after"), LONGEST_DELAY)
 
 
 def _number(text: str) -> int | None:

@@ -6,15 +6,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.address import check
 from pipeline.blobs import BlobStore
 from pipeline.errors import Retry
+from pipeline.guard import Guard
 from pipeline.names import media_type
+from pipeline.network import GuardedNetwork, Resolver, look_up
 from pipeline.work import Artifact, NextTask, Progress, Result, Task
-from sync.address import check
 from sync.client import Client
 from sync.download import BROKEN, Body, Meter, StartAgain, download
-from sync.guard import Guard
-from sync.network import GuardedNetwork, Resolver, look_up
 
 STARTS = 3
 """How often a download may begin at zero in one attempt, where its server cannot go on after a cut."""

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 
 import openai
 from pydantic import ValidationError
 
 from pipeline.errors import Reject, Retry
+from pipeline.retry_after import retry_after
 
 _REJECTIONS = {
     401: "The speech service does not accept the key of this server. Please tell whoever runs it.",
@@ -53,7 +52,7 @@ def _judged(error: openai.APIStatusError, patience: float) -> Retry | Reject:
         told = error.response.headers.get("Retry-After")
         untaken = status == 429 or (status == 503 and told)
         reason = _EMPTY_PURSE if error.code == "insufficient_quota" else _BUSY
-        return (Untaken if untaken else Retry)(reason, _delay(told, patience))
+        return (Untaken if untaken else Retry)(reason, retry_after(told, patience))
     return Reject(_refusal(error))
 
 
@@ -63,16 +62,3 @@ def _refusal(error: openai.APIStatusError) -> str:
     if str(error.param).startswith("language"):
         return _NO_LANGUAGE
     return _REJECTIONS[413] if any(sign in error.message.lower() for sign in _TOO_LONG) else _UNREADABLE
-
-
-def _delay(retry_after: str | None, patience: float) -> float | None:
-    """Reads Retry-After, RFC 9110 section 10.2.3: seconds or a date. None where it tells nothing."""
-    if not retry_after:
-        return None
-    if retry_after.isdecimal():
-        return min(float(retry_after), patience)
-    try:
-        date = parsedate_to_datetime(retry_after)
-    except ValueError:
-        return None
-    return min(max((date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds(), 0.0), patience)

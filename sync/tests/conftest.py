@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from pipeline.blobs.directory import DirectoryBlobs
+from pipeline.guard import Guard
+from pipeline.network import Resolver, look_up
 from pipeline.options import Options
 from pipeline.work import Artifact, Progress, Task
-from sync.guard import Guard
 from sync.handler import Limits, fetch
-from sync.network import Resolver, look_up
 from sync.tests.site import Site, running
 
 RECORDING = bytes(range(256)) * 1200

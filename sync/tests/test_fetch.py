@@ -340,6 +340,7 @@ def _date(**delta: int) -> str:
         (lambda: "120", 120, 120),
         (lambda: "0", 0, 0),
         (lambda: "99999999", 3600, 3600),
+        (lambda: "9" * 30, 3600, 3600),
         (lambda: _date(seconds=1000), 900, 1000),
         (lambda: _date(days=30), 3600, 3600),
         (lambda: _date(days=-1), 0, 0),
@@ -354,7 +355,7 @@ def test_a_server_says_when_to_ask_again(
     assert least <= later.value.delay <= most
 
 
-@pytest.mark.parametrize("retry_after", ["soon", "-1", "9" * 30, "1.5"])
+@pytest.mark.parametrize("retry_after", ["soon", "-1", "1.5"])
 def test_a_server_that_says_so_unclearly_gets_the_usual_pause(site: Site, fetcher: Fetcher, retry_after: str) -> None:
     with pytest.raises(Retry) as later:
         fetcher(site.put("/a.mp3", gives(b"", 429, Retry_After=retry_after)))

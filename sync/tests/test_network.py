@@ -13,9 +13,9 @@ import pytest
 from pytest_socket import SocketConnectBlockedError
 
 from pipeline.errors import Interrupted, Reject, Retry
+from pipeline.guard import Guard
+from pipeline.network import FORBIDDEN, UNPROVEN, look_up, tls_context
 from sync.address import DOWNGRADE
-from sync.guard import Guard
-from sync.network import FORBIDDEN, UNPROVEN, look_up, tls_context
 from sync.tests.conftest import RECORDING, Fetcher
 from sync.tests.site import Site, certificate, falls_silent, gives, leads, ranges, running, says
 

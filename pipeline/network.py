@@ -13,7 +13,7 @@ import httpcore
 
 from pipeline.background import begin
 from pipeline.errors import Reject
-from sync.guard import Guard
+from pipeline.guard import Guard
 
 STEP = 0.5
 """Seconds between two beats while nothing comes."""
@@ -21,7 +21,7 @@ STEP = 0.5
 _HANDSHAKE_STEP = 1.0
 """Seconds given to a connection before the next address, or the same again, is tried."""
 
-FORBIDDEN = "This address leads into a private network; recordings are fetched only from the public internet."
+FORBIDDEN = "This address leads into a private network; only the public internet is open from here."
 UNPROVEN = "The server at this address cannot prove that it is the one it is called; its certificate is not valid."
 
 Beat = Callable[[], None]

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
+from pipeline.settings import Settings
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
@@ -25,6 +27,14 @@ class Guard:
         """`address` as the system's resolver writes it, a scope included."""
         parsed = ip_address(address)
         return public(parsed) or any(parsed in network for network in self.networks)
+
+
+def guard(settings: Settings) -> Guard:
+    """As the settings say. Raises SystemExit if the networks cannot be read."""
+    try:
+        return Guard(tuple(map(ip_network, settings.fetch_networks.split())))
+    except ValueError as error:
+        raise SystemExit(f"SPOOL_FETCH_NETWORKS: {error}") from None
 
 
 def public(address: Address) -> bool:

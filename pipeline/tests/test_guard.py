@@ -2,7 +2,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from sync.guard import Guard
+from pipeline.guard import Guard
 
 FORBIDDEN = [
     "127.0.0.1",
