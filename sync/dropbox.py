@@ -24,8 +24,8 @@ from dropbox.oauth import DropboxOAuth2Flow
 from requests import Response
 
 from pipeline.errors import Retry
+from pipeline.network import Beat
 from sync.dropbox_errors import SPOILED, UNCLEAR, Broken, CursorReset, Lost, Missing, Taken, translated
-from sync.network import Beat
 from sync.patience import patiently, waited
 from sync.upload_session import CHUNK, UploadSession
 

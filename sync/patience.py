@@ -9,7 +9,7 @@ import structlog
 
 from pipeline.background import begin
 from pipeline.errors import Retry
-from sync.network import STEP, Beat
+from pipeline.network import STEP, Beat
 
 log = structlog.get_logger()
 

@@ -12,8 +12,8 @@ from dropbox import Dropbox
 from dropbox.files import CommitInfo, FileMetadata, UploadSessionCursor
 
 from pipeline.errors import Retry
+from pipeline.network import Beat
 from sync.dropbox_errors import Elsewhere, SessionLost
-from sync.network import Beat
 from sync.patience import pause
 
 CHUNK = 8 * 2**20

@@ -5,8 +5,8 @@ import pytest
 from dropbox.content_hash import content_hash
 
 from dev.dropbox.stand_in import DropboxStandIn
+from pipeline.network import Beat
 from sync.dropbox import Account, App, CursorReset, Gone, Missing, RemoteFile, Taken
-from sync.network import Beat
 
 NAMED = "/Talks/Été.mp4"
 BYTES = bytes(range(256)) * 2000
