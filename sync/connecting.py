@@ -40,6 +40,8 @@ def _connect(accounts: Accounts, connection: Connection, beat: Beat) -> list[Mes
     """Raises Broken, Retry."""
     app, _ = accounts.ready
     grant = app.exchange(**accounts.secrets(connection), beat=beat)
+    if not grant.refresh_token:
+        raise Broken(SHORT)
     account = app.account(grant.refresh_token, beat)
     try:
         _check(grant)
