@@ -25,7 +25,7 @@ from requests import Response
 
 from pipeline.errors import Retry
 from pipeline.network import Beat
-from sync.dropbox_errors import SPOILED, UNCLEAR, Broken, CursorReset, Lost, Missing, Taken, translated
+from sync.dropbox_errors import CUT, SPOILED, UNCLEAR, Broken, CursorReset, Lost, Missing, Taken, translated
 from sync.patience import patiently, waited
 from sync.upload_session import CHUNK, UploadSession
 
@@ -95,7 +95,7 @@ class Who:
 
 @dataclass(frozen=True)
 class Grant:
-    """What a user allowed. `refresh_token` opens the account until it is revoked."""
+    """What a user allowed. `refresh_token` opens the account until it is revoked; it is empty for access that ends by itself."""
 
     refresh_token: str
     scopes: frozenset[str]
@@ -188,7 +188,7 @@ class Account:
         response = self._open(rev, start, end)
         with closing(response):
             blocks = response.iter_content(PIECE)
-            read = partial(translated, partial(next, blocks, b""))
+            read = partial(translated, partial(next, blocks, b""), CUT)
             while piece := waited(read, self._beat, LONGEST_CALL):
                 yield piece
 

@@ -75,12 +75,12 @@ class Elsewhere(Retry):
         self.offset = offset
 
 
-def translated(call: Callable[[], T]) -> T:
-    """What `call` of the SDK gives. Raises our errors from its."""
+def translated(call: Callable[[], T], away: str = AWAY) -> T:
+    """What `call` of the SDK gives. Raises our errors from its; `away` says that the network failed."""
     try:
         return call()
     except _FAILURES as error:
-        raise _translation(error) from error
+        raise _translation(error, away) from error
 
 
 _FAILURES = (
@@ -91,7 +91,7 @@ _FAILURES = (
 """What the SDK raises. The last are what becomes of an answer that it does not understand."""
 
 
-def _translation(error: Exception) -> Exception:
+def _translation(error: Exception, away: str) -> Exception:
     match error:
         case AuthError():
             return _refusal(error.error)
@@ -106,7 +106,7 @@ def _translation(error: Exception) -> Exception:
         case DropboxException() | HTTPError():
             return Retry(TROUBLE)
         case RequestException() | OSError():
-            return Retry(AWAY)
+            return Retry(away)
         case _:
             return Retry(UNCLEAR)
 

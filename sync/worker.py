@@ -2,18 +2,52 @@
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 
 import certifi
 from sqlalchemy import Engine
 
+from pipeline.blobs import BlobStore
+from pipeline.connections import Connections
 from pipeline.guard import guard
 from pipeline.network import tls_context
 from pipeline.settings import Settings
-from pipeline.work import Handler
+from pipeline.vault import vault
+from pipeline.work import Handler, Progress, Result, Task
+from sync.accounts import Accounts
+from sync.connecting import connect, disconnect
+from sync.dropbox import App
+from sync.fetching import fetch_found
 from sync.handler import Limits, fetch
+from sync.returned_files import ReturnedFiles
+from sync.returning import put_back
 
 
-def handlers(settings: Settings, _catalog: Engine) -> Mapping[str, Handler]:
-    """Raises SystemExit if the networks cannot be read."""
+def handlers(settings: Settings, catalog: Engine) -> Mapping[str, Handler]:
+    """Raises SystemExit if the networks or the keys cannot be read."""
+    accounts = Accounts(Connections(catalog), _app(settings), vault(settings))
+    return {
+        "fetch": _fetch(settings, accounts),
+        "connect": partial(connect, accounts=accounts),
+        "disconnect": partial(disconnect, accounts=accounts),
+        "return": partial(put_back, accounts=accounts, ledger=ReturnedFiles(catalog)),
+    }
+
+
+def _app(settings: Settings) -> App | None:
+    if not settings.dropbox_app_key:
+        return None
+    secret = settings.dropbox_app_secret
+    return App(settings.dropbox_app_key, secret.get_secret_value() if secret else None)
+
+
+def _fetch(settings: Settings, accounts: Accounts) -> Handler:
+    """By whichever way the recording comes."""
     limits = Limits(settings.upload_limit, settings.fetch_seconds, settings.stall_seconds)
-    return {"fetch": partial(fetch, guard=guard(settings), limits=limits, tls=tls_context(certifi.where()))}
+    by_address = partial(fetch, guard=guard(settings), limits=limits, tls=tls_context(certifi.where()))
+    found = partial(fetch_found, accounts=accounts, limits=limits)
+
+    def either(task: Task, blobs: BlobStore, folder: Path, progress: Progress) -> Result:
+        return (by_address if "url" in task.args else found)(task, blobs, folder, progress)
+
+    return either

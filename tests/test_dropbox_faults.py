@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 from sqlalchemy import func, select
@@ -60,7 +61,11 @@ def fetched(installation: Installation) -> dict[str, str]:
         originals = select(ArtifactRow.name, ArtifactRow.sha256).where(ArtifactRow.kind == "original")
         rows = session.execute(originals).all()
     engine.dispose()
-    return dict(tuple(row) for row in rows)
+    return dict(rows)
+
+
+def has(installation: Installation, files: int) -> bool:
+    return count(installation) >= files
 
 
 def count(installation: Installation) -> int:
@@ -83,12 +88,13 @@ def test_each_of_many_files_becomes_one_job(
     dropbox_stand_in.page = 100
     connection = connecting.connect(client, dropbox_stand_in, "/Recordings", results="none")
     for step, fault in enumerate(FAULTS):
-        eventually(lambda step=step: count(installation) >= step / len(FAULTS) * FILES, timeout=120)
+        share = step / len(FAULTS)
+        eventually(partial(has, installation, int(share * FILES)), timeout=120)
         dropbox_stand_in.fail(fault, fault)
         if step in KILLED_AT:
             sync.kill()
             sync.start()
-    eventually(lambda: count(installation) == FILES, timeout=180)
+    eventually(partial(has, installation, FILES), timeout=180)
     eventually(lambda: dropbox_stand_in.faults_left == 0, timeout=60)
 
     assert fetched(installation) == expected
