@@ -54,4 +54,4 @@ def put(account: Account, path: str, content: bytes) -> None:
 
 
 def paths(account: Account) -> list[str]:
-    return sorted(file.path for file in account.files())
+    return sorted(account.files())
