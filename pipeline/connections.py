@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from uuid import uuid4
 
-from sqlalchemy import Engine, select, update
+from sqlalchemy import ColumnElement, Engine, select, update
 from sqlalchemy.orm import Session
 
 from pipeline.catalog import ConnectionRow, FolderRow, JobRow, RemoteFileRow
@@ -86,8 +86,7 @@ class Connections:
             return [view(session, job, row, counted=True) for row, job in session.execute(mine)]
 
     def get(self, owner: str, connection_id: str) -> Connection | None:
-        found = self._find(connection_id, counted=True)
-        return found if found and found.owner == owner else None
+        return self._find(ConnectionRow.id == connection_id, ConnectionRow.owner == owner, counted=True)
 
     def change(self, owner: str, connection_id: str, wishes: Wishes) -> Begun | None:
         """Raises Settled if another of the owner's connections watches one of these folders already."""
@@ -162,7 +161,7 @@ class Connections:
             return [message for found in ids for message in wake(session, found, "watch")]
 
     def load(self, connection_id: str) -> Connection | None:
-        return self._find(connection_id)
+        return self._find(ConnectionRow.id == connection_id)
 
     def connected(
         self, connection_id: str, secret: str, account_id: str, name: str | None = None, email: str | None = None
@@ -216,9 +215,9 @@ class Connections:
                 call_off(session, connection_id)
                 erase(session, found[0])
 
-    def _find(self, connection_id: str, *, counted: bool = False) -> Connection | None:
+    def _find(self, *of: ColumnElement[bool], counted: bool = False) -> Connection | None:
         with transaction(self.engine) as session:
-            row = session.get(ConnectionRow, connection_id)
+            row = session.scalar(select(ConnectionRow).where(*of))
             return view(session, session.get_one(JobRow, row.id), row, counted=counted) if row else None
 
     def _act(

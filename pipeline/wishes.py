@@ -79,4 +79,6 @@ class Wishes(BaseModel):
             raise ValueError("folders: one is in another, or named twice")
         if (self.results == "folder") != (self.results_folder is not None):
             raise ValueError("results_folder: it is needed where results go into a folder, and only there")
+        if self.options.title:
+            raise ValueError("options.title: each recording keeps its own")
         return self

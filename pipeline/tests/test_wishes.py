@@ -61,6 +61,7 @@ def test_there_are_so_many_folders_at_most() -> None:
         {"conflict": "ask"},
         {"results": "mail"},
         {"options": {"unheard": 1}},
+        {"options": {"title": "all the same"}},
         {"cursor": "x"},
     ],
 )

@@ -1,0 +1,47 @@
+"""Other folders for a connection, and what is known of the old ones."""
+
+import pytest
+from sqlalchemy import Engine, select, update
+
+from pipeline.catalog import FolderRow, RemoteFileRow
+from pipeline.connections import Connections
+from pipeline.database import transaction
+from pipeline.jobs import Settled
+from pipeline.tests.connecting import a_connection, a_remote_file, folder_rows, kinds, wishes
+from pipeline.tests.makers import OWNER
+
+
+def test_folders_that_stay_keep_what_is_known_of_them(catalog: Engine) -> None:
+    connections, found = Connections(catalog), a_connection(catalog, "/a", "/b")
+    with transaction(catalog) as session:
+        session.execute(update(FolderRow).where(FolderRow.connection_id == found.id).values(cursor="c1"))
+    changed = connections.change(OWNER, found.id, wishes("/c", "/B", results="none", options={"tags": ["x"]}))
+    assert changed
+    connection, sent = changed
+    assert [(folder.path, folder.cursor, folder.number) for folder in connection.folders] == [
+        ("/b", "c1", 1),
+        ("/c", None, 2),
+    ]
+    assert (connection.results, connection.options.tags, kinds(sent)) == ("none", ("x",), ["watch"])
+
+
+@pytest.mark.parametrize(("before", "after"), [("/a", "/a/b"), ("/a/b", "/a"), ("/a/b", "")])
+def test_known_files_stay_known_where_a_folder_grows_or_shrinks(catalog: Engine, before: str, after: str) -> None:
+    found = a_connection(catalog, before)
+    folder = folder_rows(catalog, found.id)[before]
+    a_remote_file(catalog, folder, f"{before}/B/x.mp4" if before == "/a" else f"{before}/x.mp4")
+    a_remote_file(catalog, folder, f"{before}/B_/x.mp4")
+    Connections(catalog).change(OWNER, found.id, wishes(after))
+    with transaction(catalog) as session:
+        left = session.execute(select(RemoteFileRow.path, RemoteFileRow.folder_id)).all()
+    inside = {"/a": ["/a/B/x.mp4"], "/a/b": ["/a/b/B_/x.mp4", "/a/b/x.mp4"]}[before]
+    assert sorted(path for path, _ in left) == inside
+    assert {folder_id for _, folder_id in left} == {folder_rows(catalog, found.id)[after].id}
+
+
+def test_folders_are_not_changed_into_those_of_another_connection(catalog: Engine) -> None:
+    connections, first, second = Connections(catalog), a_connection(catalog, "/a"), a_connection(catalog, "/b")
+    with pytest.raises(Settled, match="/a"):
+        connections.change(OWNER, second.id, wishes("/A/deep"))
+    connections.disconnect(OWNER, first.id)
+    assert connections.change(OWNER, second.id, wishes("/A/deep"))
