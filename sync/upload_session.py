@@ -40,16 +40,22 @@ class UploadSession:
         cursor, failures = UploadSessionCursor(started.session_id, CHUNK), 0
         while True:
             try:
-                chunk = self._chunk(cursor.offset)
-                if cursor.offset + len(chunk) >= self.size:
-                    return self.call(partial(self.client.files_upload_session_finish, chunk, cursor, commit))
-                self.call(partial(self.client.files_upload_session_append_v2, chunk, cursor))
-                cursor.offset += len(chunk)
+                if file := self._send(cursor, commit):
+                    return file
             except Retry as error:
                 failures += 1
                 if failures > FAILURES or isinstance(error, SessionLost):
                     raise
                 self._go_on(cursor, error)
+
+    def _send(self, cursor: UploadSessionCursor, commit: CommitInfo) -> FileMetadata | None:
+        """Sends the next chunk; the file is there once that was the last."""
+        chunk = self._chunk(cursor.offset)
+        if cursor.offset + len(chunk) >= self.size:
+            return self.call(partial(self.client.files_upload_session_finish, chunk, cursor, commit))
+        self.call(partial(self.client.files_upload_session_append_v2, chunk, cursor))
+        cursor.offset += len(chunk)
+        return None
 
     def _go_on(self, cursor: UploadSessionCursor, error: Retry) -> None:
         """Where an answer was lost, the bytes may be there, and Dropbox says how far it is."""

@@ -8,19 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
 
-from dev.dropbox.stand_in import DropboxStandIn
 from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.guard import Guard
 from pipeline.network import Resolver, look_up
 from pipeline.options import Options
 from pipeline.tests.conftest import catalog
 from pipeline.work import Artifact, Progress, Task
-from sync.dropbox import App
 from sync.handler import Limits, fetch
-from sync.tests.linked import Linked, an_app
+from sync.tests.linked import app, linked
 from sync.tests.site import Site, running
+
+__all__ = ["app", "catalog", "linked"]
 
 RECORDING = bytes(range(256)) * 1200
 """No text, and several reads long."""
@@ -82,18 +81,3 @@ def fetcher(tmp_path: Path) -> Fetcher:
 def site() -> Iterator[Site]:
     with running() as own:
         yield own
-
-
-__all__ = ["catalog"]
-
-
-@pytest.fixture
-def app(dropbox_stand_in: DropboxStandIn) -> Iterator[App]:
-    with an_app(dropbox_stand_in) as own:
-        yield own
-
-
-@pytest.fixture
-def linked(catalog: Engine, dropbox_stand_in: DropboxStandIn, app: App, tmp_path: Path) -> Linked:
-    """Ada's Dropbox, connected, of which `/Talks` is watched."""
-    return Linked(catalog, dropbox_stand_in, app, DirectoryBlobs(tmp_path / "blobs"), tmp_path)

@@ -1,6 +1,6 @@
 """An account that is connected to a catalog, and the tasks that are done with it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import pytest
 from cryptography.fernet import Fernet, MultiFernet
 from sqlalchemy import Engine, select
 
 from dev.dropbox.entries import File
 from dev.dropbox.stand_in import DropboxStandIn
+from pipeline import database
 from pipeline.blobs.directory import DirectoryBlobs
-from pipeline.catalog import FolderRow, RemoteFileRow, ReturnedFileRow, TaskRow
+from pipeline.catalog import Base, FolderRow, RemoteFileRow, ReturnedFileRow, TaskRow
 from pipeline.connection_rows import Connection
 from pipeline.connections import Connections
 from pipeline.database import transaction
@@ -31,8 +33,6 @@ from sync.fetching import fetch_found
 from sync.handler import Limits
 from sync.returned_files import ReturnedFiles
 from sync.returning import put_back
-
-BROUGHT = b"\0a recording that was heard"
 
 
 def quiet(_percent: float, _speed: float | None = None) -> None:
@@ -84,7 +84,7 @@ class Linked:
         """The task that fetches a file which was found in the account."""
         number, name = uuid4().hex, file.path.rpartition("/")[2]
         args: dict[str, Any] = {"connection": self.id, "file": number, "rev": file.rev, "size": file.content.size}
-        args |= {"content_hash": file.content.content_hash, "name": name, "limit": 10**9}
+        args |= {"content_hash": file.content.content_hash, "name": name, "limit": 10**10}
         new = NewJob(OWNER, name, first=NextTask("fetch", args=args), connection_id=self.id)
         job, (message,) = Jobs(self.catalog).create(new)
         with transaction(self.catalog) as session:
@@ -139,3 +139,18 @@ class Linked:
         with transaction(self.catalog) as session:
             rows = session.scalars(select(TaskRow).where(TaskRow.job_id == job_id)).all()
         return {row.kind: row.state for row in rows}
+
+
+@pytest.fixture
+def app(dropbox_stand_in: DropboxStandIn) -> Iterator[App]:
+    with an_app(dropbox_stand_in) as own:
+        yield own
+
+
+@pytest.fixture
+def linked(dropbox_stand_in: DropboxStandIn, app: App, tmp_path: Path) -> Iterator[Linked]:
+    """Ada's Dropbox, connected, of which `/Talks` is watched."""
+    engine = database.connect(f"sqlite:///{tmp_path}/catalog.db")
+    Base.metadata.create_all(engine)
+    yield Linked(engine, dropbox_stand_in, app, DirectoryBlobs(tmp_path / "blobs"), tmp_path)
+    engine.dispose()
