@@ -21,6 +21,7 @@ from sync.dropbox import App
 from sync.handler import Limits, fetch
 from sync.tests.linked import Linked, an_app
 from sync.tests.site import Site, running
+from sync.tests.watched import watched
 
 RECORDING = bytes(range(256)) * 1200
 """No text, and several reads long."""
@@ -84,7 +85,7 @@ def site() -> Iterator[Site]:
         yield own
 
 
-__all__ = ["catalog"]
+__all__ = ["catalog", "watched"]
 
 
 @pytest.fixture
