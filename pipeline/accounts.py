@@ -9,7 +9,7 @@ from uuid import uuid4
 from sqlalchemy import ColumnElement, Engine, delete, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
-from pipeline.catalog import ENDED, AccountRow, ArtifactRow, JobRow, ReservationRow, UploadRow, UsageRow
+from pipeline.catalog import ENDED, AccountRow, ArtifactRow, JobRow, RemoteFileRow, ReservationRow, UploadRow, UsageRow
 from pipeline.database import now, transaction
 from pipeline.errors import Unavailable
 from pipeline.settings import Settings
@@ -95,14 +95,7 @@ class Accounts:
 
     def use(self, owner: str) -> Use:
         with transaction(self.engine) as session:
-            return Use(
-                _stored_bytes(session, owner),
-                _day_bytes(session, owner),
-                _open_jobs(session, owner),
-                _month_minutes(session, owner),
-                _day_mails(session, owner),
-                int(day_speech_seconds(session, owner) / 60),
-            )
+            return use(session, owner)
 
     def glossary(self, owner: str) -> Sequence[str]:
         """Names and terms that occur in the user's recordings."""
@@ -177,6 +170,18 @@ def alone(engine: Engine, owner: str) -> Iterator[Session]:
         yield session
 
 
+def use(session: Session, owner: str) -> Use:
+    """As `Accounts.use`, in whoever's transaction it is."""
+    return Use(
+        _stored_bytes(session, owner),
+        _day_bytes(session, owner),
+        _open_jobs(session, owner),
+        _month_minutes(session, owner),
+        _day_mails(session, owner),
+        int(day_speech_seconds(session, owner) / 60),
+    )
+
+
 def _forget_reservations(session: Session, owner: str) -> None:
     """Of uploads whose gateway died."""
     run_out = ReservationRow.owner == owner, ReservationRow.until < now()
@@ -227,12 +232,15 @@ def _day_bytes(session: Session, owner: str) -> int:
 
 
 def _coming_bytes(session: Session, owner: str) -> int:
-    """Of unfinished uploads, all that they announced; what others join is counted once, with these."""
+    """Of unfinished uploads, all that they announced; what others join is counted once, with these. And of files that were found
+    in a connected account, those that are still to be fetched."""
     parts_or_alone = or_(UploadRow.concat.is_(None), UploadRow.concat == PARTIAL)
     announced = func.sum(func.coalesce(UploadRow.length, UploadRow.offset))
     resumable = session.scalar(select(announced).where(*_unfinished(owner), parts_or_alone))
     reserved = session.scalar(select(func.sum(ReservationRow.bytes)).where(*_reserving(owner)))
-    return int(resumable or 0) + int(reserved or 0)
+    on_the_way = JobRow.owner == owner, JobRow.sha256.is_(None), JobRow.state.not_in(ENDED)
+    found = session.scalar(select(func.sum(RemoteFileRow.size)).join(JobRow).where(*on_the_way))
+    return int(resumable or 0) + int(reserved or 0) + int(found or 0)
 
 
 def _open_jobs(session: Session, owner: str) -> int:

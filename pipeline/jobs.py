@@ -108,10 +108,8 @@ class Jobs:
         """Ends the job and its tasks, unless it has ended already; a worker notices within a second or two."""
         with transaction(self.engine) as session:
             row = session.scalar(self._jobs(owner).where(JobRow.id == job_id).with_for_update())
-            if row and row.state not in ENDED:
-                row.state, row.finished_at = "cancelled", now()
-                _cancel_tasks(session, job_id)
-                session.flush()
+            if row:
+                call_off(session, row)
                 session.refresh(row, ["tasks"])
             return _view(row) if row else None
 
@@ -262,6 +260,14 @@ def _unfinished(tasks: Sequence[TaskRow]) -> list[TaskRow]:
     is_corrected = any(task.kind == flow.QUIET for task in tasks)
     left_out = (*flow.TELLING, *flow.HEARING) if is_corrected else flow.TELLING
     return [task for task in tasks if task.state in ("failed", "cancelled") and task.kind not in left_out]
+
+
+def call_off(session: Session, job: JobRow) -> None:
+    """Ends a locked job and its tasks, unless it has ended already."""
+    if job.state not in ENDED:
+        job.state, job.finished_at = "cancelled", now()
+        _cancel_tasks(session, job.id)
+        session.flush()
 
 
 def erase(session: Session, job: JobRow) -> None:

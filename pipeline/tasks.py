@@ -215,6 +215,7 @@ def _view(job: JobRow, row: TaskRow) -> Task:
         artifacts=[artifact(found) for found in job.artifacts],
         trace=job.trace,
         failures=row.failures,
+        failing_since=row.failing_since,
         owner=job.owner,
         job_kind=job.kind,
         seconds=job.seconds,

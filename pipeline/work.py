@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -71,6 +72,8 @@ class Task:
     trace: str | None = None
     failures: int = 0
     """How often it was to be tried again."""
+    failing_since: datetime | None = None
+    """When it was the first time, of those since it last came through."""
     owner: str = ""
     job_kind: str = "recording"
     seconds: float | None = None

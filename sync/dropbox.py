@@ -40,8 +40,8 @@ LONGEST_CALL = 300.0
 """Seconds that a call, or one piece of a download, may take."""
 PIECE = 128 * 1024
 """Bytes of a download that are handed on at once."""
-PAGE = 2000
-"""Entries that are asked for at once, the most that Dropbox allows."""
+PAGE = 500
+"""Entries that are asked for at once, a quarter of what Dropbox allows: what comes of a page is one transaction."""
 ACCOUNTS, CONNECTIONS = 1000, 16
 """How many accounts a process remembers access tokens of, and how many idle connections it keeps."""
 

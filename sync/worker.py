@@ -7,6 +7,7 @@ from pathlib import Path
 import certifi
 from sqlalchemy import Engine
 
+from pipeline.accounts import defaults
 from pipeline.blobs import BlobStore
 from pipeline.connections import Connections
 from pipeline.guard import guard
@@ -19,19 +20,40 @@ from sync.connecting import connect, disconnect
 from sync.dropbox import App
 from sync.fetching import fetch_found
 from sync.handler import Limits, fetch
+from sync.remote_files import RemoteFiles
 from sync.returned_files import ReturnedFiles
 from sync.returning import put_back
+from sync.revising import Books, revise
+from sync.taking import Rules
+from sync.watching import Watch, listen, watch
 
 
 def handlers(settings: Settings, catalog: Engine) -> Mapping[str, Handler]:
     """Raises SystemExit if the networks or the keys cannot be read."""
     accounts = Accounts(Connections(catalog), _app(settings), vault(settings))
+    watching = _watch(settings, catalog, accounts)
     return {
         "fetch": _fetch(settings, accounts),
         "connect": partial(connect, accounts=accounts),
         "disconnect": partial(disconnect, accounts=accounts),
         "return": partial(put_back, accounts=accounts, ledger=ReturnedFiles(catalog)),
+        "watch": partial(watch, using=watching),
+        "listen": partial(listen, using=watching),
+        "revise": partial(revise, accounts=accounts, books=Books(catalog, defaults(settings))),
     }
+
+
+def _watch(settings: Settings, catalog: Engine, accounts: Accounts) -> Watch:
+    sweep = settings.dropbox_sweep_seconds
+    rules = Rules(settings.dropbox_settle_seconds, sweep, settings.upload_limit, defaults(settings))
+    return Watch(
+        RemoteFiles(catalog, rules),
+        accounts,
+        sweep=sweep,
+        patience=settings.patience_seconds,
+        free_bytes=settings.free_bytes,
+        listens=not settings.dropbox_webhook,
+    )
 
 
 def _app(settings: Settings) -> App | None:

@@ -18,8 +18,9 @@ from pipeline.work import Artifact, Progress, Task
 from sync.handler import Limits, fetch
 from sync.tests.linked import app, linked
 from sync.tests.site import Site, running
+from sync.tests.watched import watched
 
-__all__ = ["app", "catalog", "linked"]
+__all__ = ["app", "catalog", "linked", "watched"]
 
 RECORDING = bytes(range(256)) * 1200
 """No text, and several reads long."""
