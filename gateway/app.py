@@ -11,6 +11,7 @@ from gateway import (
     api,
     downloads,
     events,
+    exports,
     formats,
     glossary,
     intake,
@@ -47,6 +48,7 @@ _MODULES = (
     downloads,
     shares,
     links,
+    exports,
 )
 
 

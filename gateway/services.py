@@ -16,7 +16,9 @@ from pipeline import links
 from pipeline.accounts import Accounts, defaults
 from pipeline.blobs import BlobStore
 from pipeline.dispatch import Dispatcher
+from pipeline.exports import Exports
 from pipeline.jobs import Jobs
+from pipeline.library import Library
 from pipeline.links import Links
 from pipeline.removals import Removals
 from pipeline.settings import Settings
@@ -43,6 +45,14 @@ class Services:
     @cached_property
     def jobs(self) -> Jobs:
         return Jobs(self.catalog)
+
+    @cached_property
+    def exports(self) -> Exports:
+        return Exports(self.catalog)
+
+    @cached_property
+    def library(self) -> Library:
+        return Library(self.catalog)
 
     @cached_property
     def accounts(self) -> Accounts:

@@ -109,7 +109,7 @@ class Jobs:
         with transaction(self.engine) as session:
             row = session.scalar(self._jobs(owner).where(JobRow.id == job_id).with_for_update())
             if row and row.state not in ENDED:
-                row.state, row.finished_at = "cancelled", now()
+                row.end("cancelled")
                 _cancel_tasks(session, job_id)
                 session.flush()
                 session.refresh(row, ["tasks"])

@@ -9,16 +9,18 @@ from sqlalchemy import Engine
 
 from pipeline.settings import Settings
 from pipeline.work import Handler
+from sync.export import exporter
 from sync.guard import Guard
 from sync.handler import Limits, fetch
 from sync.network import tls_context
 
 
-def handlers(settings: Settings, _catalog: Engine) -> Mapping[str, Handler]:
-    """Raises SystemExit if the networks cannot be read."""
+def handlers(settings: Settings, catalog: Engine) -> Mapping[str, Handler]:
+    """Raises SystemExit if the networks cannot be read, or links not be signed."""
     limits = Limits(settings.upload_limit, settings.fetch_seconds, settings.stall_seconds)
     return {
-        "fetch": partial(fetch, guard=_guard(settings.fetch_networks), limits=limits, tls=tls_context(certifi.where()))
+        "fetch": partial(fetch, guard=_guard(settings.fetch_networks), limits=limits, tls=tls_context(certifi.where())),
+        "export": exporter(settings, catalog),
     }
 
 

@@ -55,7 +55,12 @@ class Installation:
                 "SPOOL_AUTH_URL": f"http://127.0.0.1:{self.ports['auth']}",
                 "SPOOL_LINK_KEYS": self.link_key,
             },
-            "sync": {**shared, "SPOOL_FETCH_NETWORKS": "127.0.0.0/8"},
+            "sync": {
+                **shared,
+                "SPOOL_FETCH_NETWORKS": "127.0.0.0/8",
+                "SPOOL_LINK_KEYS": self.link_key,
+                "SPOOL_PUBLIC_URL": self.url,
+            },
             "converter": shared,
             "transcriber": {"SPOOL_SPEECH_URL": f"http://127.0.0.1:{self.ports['speech']}/v1", **shared},
             "notification": {
