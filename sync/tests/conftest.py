@@ -11,6 +11,8 @@ import pytest
 
 from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.options import Options
+from pipeline.tests.conftest import catalog as catalog
+from pipeline.tests.conftest import store as store
 from pipeline.work import Artifact, Progress, Task
 from sync.guard import Guard
 from sync.handler import Limits, fetch

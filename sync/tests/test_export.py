@@ -19,7 +19,6 @@ from pipeline.links import Links
 from pipeline.options import Options
 from pipeline.settings import Settings
 from pipeline.tasks import Tasks
-from pipeline.tests.conftest import catalog, store
 from pipeline.tests.makers import ADDRESS, OWNER, a_recording, work_through
 from pipeline.work import Artifact, NextTask
 from sync.export import exporter, harmless
