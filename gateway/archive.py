@@ -92,13 +92,13 @@ def send_archive(job: Job | None) -> Response:
 def send_zip(name: str, entries: Callable[[], Iterable[Entry]]) -> Response:
     """Calls `entries` once for the length and once for the files, and must get the same both times."""
     response = Response(content_type="application/zip")
-    response.content_length = _length(entries())
+    response.content_length = length(entries())
     response.headers["Content-Disposition"] = attachment(f"{name}.zip")
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.cache_control.private = True
     response.accept_ranges = "none"
     if request.method == "GET":
-        response.response = _zipped(entries())
+        response.response = zipped(entries())
     return response
 
 
@@ -121,7 +121,7 @@ def _entries(job: Job) -> Iterator[Entry]:
         yield Entry(name, moment, artifact.bytes, partial(blobs.open, artifact.blob))
 
 
-def _zipped(entries: Iterable[Entry]) -> Iterator[bytes]:
+def zipped(entries: Iterable[Entry]) -> Iterator[bytes]:
     """Raises BlobMissing, EOFError or `Unavailable` before its end, which closes the connection: half a zip must not look whole."""
     sink = _Sink()
     with ZipFile(sink, "w") as archive:  # type: ignore[call-overload]
@@ -133,7 +133,7 @@ def _zipped(entries: Iterable[Entry]) -> Iterator[bytes]:
     yield from sink.take()
 
 
-def _length(entries: Iterable[Entry]) -> int:
+def length(entries: Iterable[Entry]) -> int:
     """Bytes of the zip: it is written once without the files, as if they were there."""
     sink = _Sink()
     with ZipFile(sink, "w") as archive:  # type: ignore[call-overload]

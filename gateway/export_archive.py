@@ -1,7 +1,7 @@
 """All files of an export as one zip, with its manifests."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import BinaryIO
@@ -15,6 +15,7 @@ from pipeline.exports import LINES, ManifestLine, read_manifest
 from pipeline.jobs import Job
 from pipeline.names import stem
 from pipeline.problems import Problem
+from pipeline.work import Artifact
 
 BATCH = 500
 """Files that are looked up at once."""
@@ -51,21 +52,26 @@ class Contents:
         moment = self._export.created_at
         for made in self._export.artifacts:
             yield Entry(made.name, moment, made.bytes, partial(self._blobs.open, made.blob))
-        for line in read_manifest(self._blobs, self._lines):
-            if line.fid not in self._missing:
-                yield Entry(line.name, line.created_at, line.size, partial(self._open, line))
+        for lines in self._batches():
+            there = self._exports.unchanged(self._owner, lines)
+            for line in lines:
+                if line.fid not in self._missing:
+                    yield Entry(line.name, line.created_at, line.size, partial(self._open, there.get(line.fid)))
         if self._missing:
             named = "".join(f"{name}\n" for name in self._missing.values()).encode()
             yield Entry(MISSING, moment, len(named), partial(io.BytesIO, named))
 
     def _gone(self) -> Iterator[ManifestLine]:
+        for lines in self._batches():
+            there = self._exports.unchanged(self._owner, lines)
+            yield from (line for line in lines if line.fid not in there)
+
+    def _batches(self) -> Iterator[Sequence[ManifestLine]]:
         lines = read_manifest(self._blobs, self._lines)
         while batch := list(islice(lines, BATCH)):
-            there = self._exports.unchanged(self._owner, batch)
-            yield from (line for line in batch if line.fid not in there)
+            yield batch
 
-    def _open(self, line: ManifestLine) -> BinaryIO:
-        found = self._exports.unchanged(self._owner, [line]).get(line.fid)
+    def _open(self, found: Artifact | None) -> BinaryIO:
         if found is None:
-            raise BlobMissing(line.fid)
+            raise BlobMissing("a file has gone since the zip was begun")
         return self._blobs.open(found.blob)

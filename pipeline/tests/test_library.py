@@ -4,6 +4,7 @@ import os
 import unicodedata
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -61,7 +62,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def talk(catalog: Engine, store: DirectoryBlobs) -> Talk:
     """A recording that is done."""
 
-    def make(title: str = "talk.mp4", **asked: object) -> Job:
+    def make(title: str = "talk.mp4", **asked: Any) -> Job:
         return work_through(catalog, store, a_recording(catalog, store, os.urandom(9), title, **asked))
 
     return make
