@@ -13,6 +13,7 @@ from gateway import (
     dropbox,
     dropbox_callback,
     events,
+    exports,
     formats,
     glossary,
     intake,
@@ -53,6 +54,7 @@ _MODULES = (
     remote_accounts,
     dropbox,
     dropbox_callback,
+    exports,
 )
 
 

@@ -1,6 +1,10 @@
-"""All files of a job as one zip, made while it is sent: nothing of it is ever on a disk, and little in memory."""
+"""Files as one zip, made while it is sent: nothing of it is ever on a disk, and little in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import BinaryIO
 from zipfile import ZipFile, ZipInfo
 
 import structlog
@@ -10,9 +14,9 @@ from flask_openapi3.types import ResponseDict
 from gateway import ranges
 from gateway.downloads import attachment
 from gateway.services import services
-from pipeline.blobs import BlobMissing, BlobStore
+from pipeline.blobs import BlobMissing
 from pipeline.jobs import Job
-from pipeline.names import free_name, stem
+from pipeline.names import Folded, free_name, stem
 from pipeline.problems import Problem
 from pipeline.work import Artifact
 
@@ -28,6 +32,23 @@ ARCHIVE: ResponseDict = {
 
 _MODE = 0o644 << 16
 """Permissions, where zip has them for Unix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file of a zip, which is opened when its turn comes."""
+
+    name: str
+    modified: datetime
+    bytes: int
+    open: Callable[[], BinaryIO]
+
+    @property
+    def info(self) -> ZipInfo:
+        """Times are UTC. From the size `ZipFile` knows who needs zip64."""
+        info = ZipInfo(self.name, self.modified.timetuple()[:6])
+        info.file_size, info.external_attr = self.bytes, _MODE
+        return info
 
 
 class _Sink:
@@ -56,28 +77,28 @@ class _Sink:
         return taken
 
 
-class _Folded(set[str]):
-    """Names of which some computers cannot tell upper from lower case."""
-
-    def __contains__(self, name: object) -> bool:
-        return super().__contains__(str(name).casefold())
-
-
 def send_archive(job: Job | None) -> Response:
     """A zip of what the job has now. Raises `Problem` (404) if there is no such job, or a file of it is gone."""
     if job is None:
         raise Problem("not_found")
     if not job.artifacts:
         raise Problem("not_found", "This job has no files.")
+    if request.method == "GET":
+        _check_blobs(job.artifacts)
+    entries = list(_entries(job))
+    return send_zip(stem(job.title), lambda: entries)
+
+
+def send_zip(name: str, entries: Callable[[], Iterable[Entry]]) -> Response:
+    """Calls `entries` once for the length and once for the files, and must get the same both times."""
     response = Response(content_type="application/zip")
-    response.content_length = _length(job)
-    response.headers["Content-Disposition"] = attachment(f"{stem(job.title)}.zip")
+    response.content_length = length(entries())
+    response.headers["Content-Disposition"] = attachment(f"{name}.zip")
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.cache_control.private = True
     response.accept_ranges = "none"
     if request.method == "GET":
-        _check_blobs(job.artifacts)
-        response.response = _zipped(job, services().blobs)
+        response.response = zipped(entries())
     return response
 
 
@@ -91,34 +112,35 @@ def _check_blobs(artifacts: Sequence[Artifact]) -> None:
             raise Problem("not_found", "A file of this job is missing.") from None
 
 
-def _entries(job: Job) -> Iterator[tuple[ZipInfo, Artifact]]:
-    """Names are unique also where case does not count; times are UTC. From the size `ZipFile` knows who needs zip64."""
-    moment, taken = (job.finished_at or job.created_at).timetuple(), _Folded()
+def _entries(job: Job) -> Iterator[Entry]:
+    """Names are unique also where case does not count."""
+    moment, taken, blobs = job.finished_at or job.created_at, Folded(), services().blobs
     for artifact in job.artifacts:
-        info = ZipInfo(free_name(artifact.name, taken), moment[:6])
-        info.file_size, info.external_attr = artifact.bytes, _MODE
-        taken.add(info.filename.casefold())
-        yield info, artifact
+        name = free_name(artifact.name, taken)
+        taken.add(name)
+        yield Entry(name, moment, artifact.bytes, partial(blobs.open, artifact.blob))
 
 
-def _zipped(job: Job, blobs: BlobStore) -> Iterator[bytes]:
+def zipped(entries: Iterable[Entry]) -> Iterator[bytes]:
     """Raises BlobMissing, EOFError or `Unavailable` before its end, which closes the connection: half a zip must not look whole."""
     sink = _Sink()
     with ZipFile(sink, "w") as archive:  # type: ignore[call-overload]
-        for info, artifact in _entries(job):
-            with blobs.open(artifact.blob) as blob, archive.open(info, "w") as entry:
-                for chunk in ranges.read(blob, range(artifact.bytes)):
-                    entry.write(chunk)
+        for entry in entries:
+            with entry.open() as source, archive.open(entry.info, "w") as target:
+                for chunk in ranges.read(source, range(entry.bytes)):
+                    target.write(chunk)
                     yield from sink.take()
     yield from sink.take()
 
 
-def _length(job: Job) -> int:
+def length(entries: Iterable[Entry]) -> int:
     """Bytes of the zip: it is written once without the files, as if they were there."""
     sink = _Sink()
     with ZipFile(sink, "w") as archive:  # type: ignore[call-overload]
-        for info, artifact in _entries(job):
+        for entry in entries:
+            info = entry.info
             with archive.open(info, "w"):
-                sink.skip(artifact.bytes)
-            info.file_size = info.compress_size = artifact.bytes
+                sink.skip(entry.bytes)
+            info.file_size = info.compress_size = entry.bytes
+            sink.take()
     return sink.tell()

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from flask import Response, request
 from flask_openapi3.types import ResponseDict
@@ -20,10 +20,9 @@ from gateway.services import services
 from pipeline.catalog import ENDED
 from pipeline.database import now
 from pipeline.jobs import Job, Jobs
+from pipeline.library import SETTLE
 from pipeline.problems import Problem
 
-SETTLE = timedelta(seconds=10)
-"""From the time a change is stamped with until everybody sees it: a commit that waits, or clocks that differ."""
 PAGE = 200
 """Events that one look finds at most: all listeners share the thread that looks."""
 

@@ -1,13 +1,15 @@
 """/v1/links: what signed links open, without a sign-in."""
 
 from contextlib import ExitStack
+from dataclasses import dataclass
 
 from flask import Response, jsonify, request
 
 from gateway import models
 from gateway.api import FILE, routes
-from gateway.archive import ARCHIVE, send_archive
+from gateway.archive import ARCHIVE
 from gateway.downloads import send
+from gateway.export_archive import send_all
 from gateway.services import services
 from pipeline.links import BadLink, ExpiredLink, Grant
 from pipeline.problems import Problem
@@ -18,14 +20,16 @@ api = routes("links", [404, 410, 412, 416, 503])
 
 @api.get("/v1/links/<token>", summary="Open a signed link", responses={**FILE, 200: models.SharedJob})
 def open_link(path: models.LinkPath) -> Response:
-    """To one file: the file. To a job: what files it has."""
+    """To one file: the file. To a job or an export: what files it has."""
     grant = _grant(path.token)
-    if grant.signed_at is not None:
+    if grant.kind == "file" and grant.signed_at is not None:
         return send(services().shares.mailed(grant.id, grant.signed_at))
-    share = _share(grant)
-    if share.artifact_id is not None:
-        return counted(share, send(services().jobs.artifact(share.owner, share.artifact_id), whole=_is_whole(share)))
-    job = services().jobs.get(share.owner, share.job_id)
+    linked = _linked(grant)
+    if linked.share and linked.share.artifact_id is not None:
+        return linked.counted(
+            send(services().jobs.artifact(linked.owner, linked.share.artifact_id), whole=linked.is_counted)
+        )
+    job = services().jobs.get(linked.owner, linked.job_id) or services().exports.jobs.get(linked.owner, linked.job_id)
     if job is None:
         raise Problem("not_found")
     return jsonify(models.SharedJob.of(job, path.token, grant.expires_at).model_dump(mode="json"))
@@ -33,15 +37,15 @@ def open_link(path: models.LinkPath) -> Response:
 
 @api.get("/v1/links/<token>/artifacts/<name>", summary="Download a file by the link to its job", responses=FILE)
 def open_linked_file(path: models.LinkedFilePath) -> Response:
-    share = _shared_job(path.token)
-    found = services().jobs.named_artifact(share.owner, share.job_id, path.name)
-    return counted(share, send(found, whole=_is_whole(share)))
+    linked = _linked_job(path.token)
+    found = services().jobs.named_artifact(linked.owner, linked.job_id, path.name)
+    return linked.counted(send(found, whole=linked.is_counted))
 
 
 @api.get("/v1/links/<token>/archive", summary="Download all files by the link to their job", responses=ARCHIVE)
 def open_linked_archive(path: models.LinkPath) -> Response:
-    share = _shared_job(path.token)
-    return counted(share, send_archive(services().jobs.get(share.owner, share.job_id)))
+    linked = _linked_job(path.token)
+    return linked.counted(send_all(linked.owner, linked.job_id))
 
 
 @api.after_request
@@ -62,25 +66,42 @@ def _grant(token: str) -> Grant:
         raise Problem("not_found") from None
 
 
-def _share(grant: Grant) -> Share:
+@dataclass(frozen=True)
+class Linked:
+    """The job that a link is to, or of whose files it is to one; `share` is None for a link in a mail."""
+
+    owner: str
+    job_id: str
+    share: Share | None = None
+
+    @property
+    def is_counted(self) -> bool:
+        """Where downloads are counted none is made of parts, which would cost nothing, or one each."""
+        return self.share is not None and self.share.downloads is not None
+
+    def counted(self, response: Response) -> Response:
+        return counted(self.share, response) if self.share else response
+
+
+def _linked(grant: Grant) -> Linked:
+    if grant.kind == "job" and grant.signed_at is not None:
+        owner = services().shares.mailed_job(grant.id, grant.signed_at)
+        if owner is None:
+            raise Problem("not_found")
+        return Linked(owner, grant.id)
     share = services().shares.find(grant.id) if grant.kind == "row" else None
     if share is None:
         raise Problem("not_found")
     if share.is_used_up:
         raise Problem("link_used_up")
-    return share
+    return Linked(share.owner, share.job_id, share)
 
 
-def _shared_job(token: str) -> Share:
-    share = _share(_grant(token))
-    if share.artifact_id is not None:
+def _linked_job(token: str) -> Linked:
+    linked = _linked(_grant(token))
+    if linked.share and linked.share.artifact_id is not None:
         raise Problem("not_found")
-    return share
-
-
-def _is_whole(share: Share) -> bool:
-    """Where downloads are counted none is made of parts, which would cost nothing, or one each."""
-    return share.downloads is not None
+    return linked
 
 
 def counted(share: Share, response: Response) -> Response:

@@ -18,7 +18,9 @@ from pipeline.authorizations import Authorizations
 from pipeline.blobs import BlobStore
 from pipeline.connections import Connections
 from pipeline.dispatch import Dispatcher
+from pipeline.exports import Exports
 from pipeline.jobs import Jobs
+from pipeline.library import Library
 from pipeline.links import Links
 from pipeline.removals import Removals
 from pipeline.settings import Settings
@@ -46,6 +48,14 @@ class Services:
     @cached_property
     def jobs(self) -> Jobs:
         return Jobs(self.catalog)
+
+    @cached_property
+    def exports(self) -> Exports:
+        return Exports(self.catalog)
+
+    @cached_property
+    def library(self) -> Library:
+        return Library(self.catalog)
 
     @cached_property
     def accounts(self) -> Accounts:

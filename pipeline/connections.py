@@ -25,7 +25,7 @@ from pipeline.connection_rows import (
     view,
     wake,
 )
-from pipeline.database import now, transaction
+from pipeline.database import transaction
 from pipeline.jobs import NewJob, Settled, add_job, erase
 from pipeline.messages import Message
 from pipeline.options import Options
@@ -194,7 +194,7 @@ class Connections:
             job, row = found
             row.state = "broken"
             row.reason = job.reason = reason
-            job.state, job.finished_at = "failed", now()
+            job.end("failed")
             rest(session, row.id)
             telling = [new_task(job.id, told) for told in tell(session, job, quietly=False)]
             session.add_all(telling)

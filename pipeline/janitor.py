@@ -15,6 +15,7 @@ from pipeline.blobs import BlobStore, StoredBlob
 from pipeline.catalog import DeletionRow, UsageRow
 from pipeline.database import now, transaction
 from pipeline.errors import Unavailable
+from pipeline.library import DELETION_DAYS
 from pipeline.removals import Removals, named
 from pipeline.retention import remove_jobs, remove_originals
 from pipeline.settings import Settings
@@ -25,8 +26,8 @@ log = structlog.get_logger()
 BATCH = 500
 SECONDS = 3600.0
 """Between two rounds of a janitor that runs on."""
-DELETION_DAYS, USAGE_DAYS = 30, 62
-"""How long it is known that a job was deleted, and what it cost: the longest time that usage is asked for is a month."""
+USAGE_DAYS = 62
+"""How long it is known what a job cost: the longest time that is asked for is a month."""
 
 
 @dataclass(frozen=True)

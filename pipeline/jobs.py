@@ -265,7 +265,7 @@ def _unfinished(tasks: Sequence[TaskRow]) -> list[TaskRow]:
 def call_off(session: Session, job: JobRow) -> None:
     """Ends a locked job and its tasks, unless it has ended already."""
     if job.state not in ENDED:
-        job.state, job.finished_at = "cancelled", now()
+        job.end("cancelled")
         _cancel_tasks(session, job.id)
         session.flush()
 

@@ -14,7 +14,7 @@ from pipeline.settings import Settings
 SALT = "spool.links"
 SHORTEST = 32
 
-Kind = Literal["file", "row"]
+Kind = Literal["file", "job", "row"]
 
 
 class BadLink(ValueError):
@@ -37,7 +37,7 @@ def links(settings: Settings) -> "Links":
 
 @dataclass(frozen=True)
 class Grant:
-    """What a token opens: the file with this `fid`, or what the catalog's row of the link says."""
+    """What a token opens: the file with this `fid`, all files of a job, or what the catalog's row of the link says."""
 
     kind: Kind
     id: str
@@ -59,8 +59,11 @@ class Links:
 
     def sign(self, fid: str) -> str:
         """A token for the file `fid`, safe in a URL."""
-        signed = time.time()
-        return self._sign("file", fid, signed, int(signed) + self.seconds)
+        return self._sign_now("file", fid)
+
+    def sign_job(self, job_id: str) -> str:
+        """A token for all files of a job, or of an export."""
+        return self._sign_now("job", job_id)
 
     def sign_row(self, row_id: str, expires_at: datetime) -> str:
         """A token for what `pipeline.shares` keeps as `row_id`; the same every time while no key is added."""
@@ -76,6 +79,10 @@ class Links:
         if time.time() > expires:
             raise ExpiredLink
         return Grant(kind, found, since and datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(expires, UTC))
+
+    def _sign_now(self, kind: Kind, found: str) -> str:
+        signed = time.time()
+        return self._sign(kind, found, signed, int(signed) + self.seconds)
 
     def _sign(self, kind: Kind, found: str, since: float | None, expires: int) -> str:
         key = self.keys[-1]

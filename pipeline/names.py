@@ -14,16 +14,34 @@ _SEPARATORS = re.compile(r"[/\\]")
 _FORBIDDEN = frozenset("\"'`<>:|?*")
 _JOINERS = "\u200c\u200d"
 """Invisible, but Persian, Indic scripts and emoji are spelt with them."""
+_WITHOUT_JOINERS = dict.fromkeys(map(ord, _JOINERS))
+_DEVICE = re.compile(r"^(con|prn|aux|nul|conin\$|conout\$|com[0-9]|lpt[0-9])(?= *(\.|\Z))", re.IGNORECASE)
+"""Names that Windows keeps for itself, whatever follows their first dot: "Naming Files, Paths, and Namespaces" in its documentation."""
 _EXTENSION = re.compile(r"\.(?=[0-9]*[a-z])[a-z0-9]{1,10}\Z", re.IGNORECASE)
 
 
 def safe_name(name: str) -> str:
     """Returns the last part of `name` with letters of every script, and without what shells, headers and file systems trip over.
 
-    Never empty, no separators, quotes, control or invisible characters, no dot or dash in front; the extension stays.
+    Never empty nor a device's, no separators, quotes, control or invisible characters, no dot or dash in front; the extension stays.
     """
     base, extension = _split(_clean(name))
     return base + extension
+
+
+def folded(name: str) -> str:
+    """The same for names that some file system takes for one: of other case, other forms of letters, or with invisible joiners."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).translate(_WITHOUT_JOINERS)
+
+
+class Folded(set[str]):
+    """Names that are taken where some cannot be told apart, see `folded`."""
+
+    def add(self, name: str) -> None:
+        super().add(folded(name))
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(folded(str(name)))
 
 
 def stem(name: str) -> str:
@@ -41,7 +59,7 @@ def _split(name: str) -> tuple[str, str]:
     found = _EXTENSION.search(name)
     extension = found.group() if found else ""
     base = name.removesuffix(extension).encode()[:LONGEST].decode(errors="ignore")
-    return base.rstrip(" .") or _NAMELESS, extension
+    return _DEVICE.sub(r"\1_", base.rstrip(" .")) or _NAMELESS, extension
 
 
 def _clean(name: str) -> str:

@@ -81,7 +81,7 @@ def _removed(
 def _strip(session: Session, job: JobRow) -> None:
     raw = [made for made in job.artifacts if made.kind in _RAW]
     session.execute(delete(ArtifactRow).where(ArtifactRow.id.in_([made.id for made in raw])))
-    job.changed_at = now()
+    job.changed_at = job.files_at = now()
     doom(session, [made.blob for made in raw])
 
 

@@ -95,6 +95,12 @@ class Shares:
             row = session.scalar(linked)
             return artifact(row) if row else None
 
+    def mailed_job(self, job_id: str, signed_at: datetime) -> str | None:
+        """The owner of the job of a link in a mail; None as for `mailed`."""
+        good = or_(JobRow.links_from.is_(None), JobRow.links_from <= signed_at)
+        with transaction(self.engine) as session:
+            return session.scalar(select(JobRow.owner).where(JobRow.id == job_id, good))
+
     def find(self, share_id: str) -> Share | None:
         """For whoever holds the signed link."""
         with transaction(self.engine) as session:

@@ -32,7 +32,8 @@ def stages(row: JobRow) -> list[StageView]:
     """Those that the job has or will have, in their order."""
     options = Options.model_validate(row.options)
     tasks = current(row.tasks)
-    wanted = _wanted(tasks, options) if row.state != "done" and not row.reused else set()
+    is_open = row.kind == "recording" and row.state != "done" and not row.reused
+    wanted = _wanted(tasks, options) if is_open else set()
     kinds = {task.kind for task in tasks} | wanted
     return [
         _stage(row, options, kind, [task for task in tasks if task.kind == kind])

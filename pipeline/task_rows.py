@@ -56,7 +56,7 @@ def settle(session: Session, job_id: str) -> list[TaskRow]:
     if job.state in ENDED or any(task.state not in ENDED for task in tasks):
         return []
     job.reason = next((task.reason for task in current(tasks) if task.state == "failed"), None)
-    job.state, job.finished_at = "failed" if job.reason else "done", now()
+    job.end("failed" if job.reason else "done")
     is_quiet = bool(tasks) and tasks[-1].kind == flow.QUIET
     telling = [new_task(job.id, told) for told in tell(session, job, quietly=is_quiet)]
     session.add_all(telling)

@@ -11,7 +11,7 @@ from pipeline.messages import Message
 from pipeline.options import Options
 
 ArtifactKind = Literal[
-    "original", "track", "cover", "part", "speech", "heard", "layer", "audio", "waveform", "transcript"
+    "original", "track", "cover", "part", "speech", "heard", "layer", "audio", "waveform", "transcript", "manifest"
 ]
 PASSING: tuple[ArtifactKind, ...] = ("track", "cover", "part", "speech", "heard")
 """What is on its way between tasks: the recording's sound, its picture, encoded parts, what a part's speech service hears and

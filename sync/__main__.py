@@ -1,8 +1,10 @@
-"""`python -m sync`: a worker that fetches recordings by their addresses."""
+"""`python -m sync`: a worker that fetches recordings by their addresses, and writes down what an export has."""
 
 from pipeline import wiring
 from pipeline.settings import Settings
 from sync.worker import handlers
 
 if __name__ == "__main__":
-    wiring.run_worker("sync", Settings.load("database_url", "blob_url", "queue_url"), handlers)
+    wiring.run_worker(
+        "sync", Settings.load("database_url", "blob_url", "queue_url", "link_keys", "public_url"), handlers
+    )

@@ -18,6 +18,7 @@ from pipeline.work import Handler, Progress, Result, Task
 from sync.accounts import Accounts
 from sync.connecting import connect, disconnect
 from sync.dropbox import App
+from sync.export import exporter
 from sync.fetching import fetch_found
 from sync.handler import Limits, fetch
 from sync.remote_files import RemoteFiles
@@ -29,7 +30,7 @@ from sync.watching import Watch, listen, watch
 
 
 def handlers(settings: Settings, catalog: Engine) -> Mapping[str, Handler]:
-    """Raises SystemExit if the networks or the keys cannot be read."""
+    """Raises SystemExit if the networks or the keys cannot be read, or links not be signed."""
     accounts = Accounts(Connections(catalog), _app(settings), vault(settings))
     watching = _watch(settings, catalog, accounts)
     return {
@@ -40,6 +41,7 @@ def handlers(settings: Settings, catalog: Engine) -> Mapping[str, Handler]:
         "watch": partial(watch, using=watching),
         "listen": partial(listen, using=watching),
         "revise": partial(revise, accounts=accounts, books=Books(catalog, defaults(settings))),
+        "export": exporter(settings, catalog),
     }
 
 

@@ -58,7 +58,13 @@ class Installation:
                 "SPOOL_LINK_KEYS": self.link_key,
                 "SPOOL_SECRET_KEYS": self.secret_key,
             },
-            "sync": {**shared, "SPOOL_FETCH_NETWORKS": "127.0.0.0/8", "SPOOL_SECRET_KEYS": self.secret_key},
+            "sync": {
+                **shared,
+                "SPOOL_FETCH_NETWORKS": "127.0.0.0/8",
+                "SPOOL_LINK_KEYS": self.link_key,
+                "SPOOL_SECRET_KEYS": self.secret_key,
+                "SPOOL_PUBLIC_URL": self.url,
+            },
             "converter": shared,
             "transcriber": {"SPOOL_SPEECH_URL": f"http://127.0.0.1:{self.ports['speech']}/v1", **shared},
             "notification": {

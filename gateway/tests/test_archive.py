@@ -15,12 +15,14 @@ import pytest
 from werkzeug.http import parse_options_header
 from werkzeug.test import TestResponse
 
+from gateway import archive
+from gateway.archive import Entry
 from gateway.tests.conftest import World
 from gateway.tests.exchanges import NOBODYS, TALK, a_file, assert_problem, upload
 from gateway.tests.servers import serve
 from gateway.tests.test_downloads import open_files
 from pipeline.catalog import ArtifactRow, JobRow
-from pipeline.database import transaction
+from pipeline.database import now, transaction
 from pipeline.reuse import artifact_row
 from pipeline.work import Artifact
 
@@ -181,6 +183,29 @@ def test_unzip_finds_it_right(world: World, monkeypatch: pytest.MonkeyPatch, tmp
     tested = subprocess.run(["unzip", "-t", path], capture_output=True, text=True, timeout=30)
     assert tested.returncode == 0, tested.stdout
     assert "No errors detected" in tested.stdout
+
+
+def test_a_zip_has_more_files_than_two_bytes_can_count() -> None:
+    """APPNOTE.TXT, 4.4.1.4: then zip64 counts them."""
+    entries = [Entry(f"{number}.txt", now(), 1, lambda: io.BytesIO(b"x")) for number in range(65_536)]
+    content = b"".join(archive.zipped(entries))
+    assert len(content) == archive.length(entries)
+    with zipfile.ZipFile(io.BytesIO(content)) as found:
+        assert len(found.namelist()) == 65_536
+        assert found.read("65535.txt") == b"x"
+
+
+def test_the_length_of_more_than_four_gigabytes_is_known() -> None:
+    plain, large = (
+        archive.length([Entry("a", now(), size, io.BytesIO), Entry("b", now(), 0, io.BytesIO)])
+        for size in (0, 5 * 2**30)
+    )
+    sizes, directory, end = (
+        20 + 8,
+        20 + 12,
+        56 + 20,
+    )  # before and behind the data; of one, where the other begins; 4.3.14 and 15
+    assert large - plain - 5 * 2**30 == sizes + directory + end
 
 
 @pytest.fixture

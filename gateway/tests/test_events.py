@@ -16,13 +16,14 @@ import pytest
 from sqlalchemy import Engine, select
 
 from dev.waiting import eventually
-from gateway.events import PAGE, SETTLE, JobsOf
+from gateway.events import PAGE, JobsOf
 from gateway.tests.conftest import Auth, World
 from gateway.tests.exchanges import NOBODYS, TALK, assert_problem
 from gateway.tests.servers import Gunicorn, descriptors
 from pipeline import database
 from pipeline.catalog import DeletionRow, JobRow, TaskRow
 from pipeline.jobs import Jobs
+from pipeline.library import SETTLE
 from pipeline.tasks import Tasks
 from pipeline.work import Result, Task
 

@@ -17,6 +17,7 @@ class JobRow(Base):
     __table_args__ = (
         Index(None, "owner", "created_at", "id"),
         Index(None, "owner", "changed_at"),
+        Index(None, "owner", "files_at"),
         Index(None, "owner", "sha256"),
         Index(None, "state", "finished_at"),
         Index(None, "connection_id"),
@@ -45,9 +46,17 @@ class JobRow(Base):
     created_at: Mapped[datetime] = mapped_column(default=now)
     changed_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
     finished_at: Mapped[datetime | None]
+    ended_at: Mapped[datetime | None]
+    """When it ended for the first time; it stays while the job runs again."""
+    files_at: Mapped[datetime | None]
+    """When it last ended or lost files: what those who mirror its files go by."""
 
     tasks: Mapped[list["TaskRow"]] = relationship(order_by="TaskRow.created_at", passive_deletes=True)
     artifacts: Mapped[list["ArtifactRow"]] = relationship(order_by="ArtifactRow.name", passive_deletes=True)
+
+    def end(self, state: str) -> None:
+        self.state, self.finished_at = state, now()
+        self.ended_at, self.files_at = self.ended_at or self.finished_at, self.finished_at
 
 
 class TaskRow(Base):

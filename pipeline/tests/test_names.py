@@ -4,9 +4,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.names import LONGEST, free_name, media_type, safe_name, stem
+from pipeline.names import LONGEST, Folded, folded, free_name, media_type, safe_name, stem
 
 awkward = st.text(st.one_of(st.characters(), st.sampled_from("./\\\"'` -\n\u200d\u202eé́")), max_size=400)
+DEVICES = {
+    "con",
+    "prn",
+    "aux",
+    "nul",
+    "conin$",
+    "conout$",
+    *(f"{port}{n}" for port in ("com", "lpt") for n in range(10)),
+}
 
 
 @pytest.mark.parametrize(
@@ -60,6 +69,8 @@ def test_whatever_comes_in_a_safe_name_comes_out(name: str) -> None:
     assert not any(unicodedata.category(c) in {"Cc", "Cs"} for c in safe)
     assert safe[0] not in ".-"
     assert safe == safe.strip()
+    assert not safe.endswith(".")
+    assert safe.partition(".")[0].rstrip(" ").casefold() not in DEVICES
     assert safe_name(safe) == safe
     assert safe.startswith(stem(name))
 
@@ -81,6 +92,57 @@ def test_a_name_that_is_taken_gets_a_number() -> None:
     assert free_name("a.mp3", set()) == "a.mp3"
     assert free_name("a.mp3", {"a.mp3", "a (1).mp3"}) == "a (2).mp3"
     assert free_name("a", {"a"}) == "a (1)"
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"),
+    [
+        ("CON", "CON_"),
+        ("nul.mp4", "nul_.mp4"),
+        ("Aux.tar.gz", "Aux_.tar.gz"),
+        ("com1 .notes.txt", "com1_ .notes.txt"),
+        ("LPT\u00b9.txt", "LPT1_.txt"),
+        ("conin$.wav", "conin$_.wav"),
+        ("..con.mp4", "con_.mp4"),
+        ("console.mp4", "console.mp4"),
+        ("com10.mp4", "com10.mp4"),
+        ("a con.mp4", "a con.mp4"),
+    ],
+)
+def test_no_name_is_a_device_of_windows(name: str, safe: str) -> None:
+    assert safe_name(name) == safe
+
+
+@given(st.sampled_from(sorted(DEVICES)), st.sampled_from(["", " ", ".", ". ", " .", ".mp4", " .mp4"]), awkward)
+def test_whatever_stands_behind_a_device(device: str, between: str, rest: str) -> None:
+    for name in (safe_name(device + between + rest), f"{stem(device + between + rest)}.mp3"):
+        assert name.partition(".")[0].rstrip(" ").casefold() not in DEVICES
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Talk.mp4", "tALK.MP4"),
+        ("Stra\u00dfe", "STRASSE"),
+        ("Cafe\u0301", "Caf\u00e9"),
+        ("\uff34alk", "talk"),
+        ("a\u200db", "ab"),
+        ("\u01c5", "\u01c4"),
+        ("\u0345\u0301", "\u0301\u03b9"),
+    ],
+)
+def test_names_that_some_file_system_takes_for_one_are_taken_together(one: str, other: str) -> None:
+    taken = Folded()
+    taken.add(one)
+    assert other in taken
+    assert free_name(other, taken) != other
+    assert "another" not in taken
+
+
+@given(awkward)
+def test_folding_is_done_once(name: str) -> None:
+    assert folded(folded(name)) == folded(name)
+    assert folded(name.upper()) == folded(name.lower().upper())
 
 
 @pytest.mark.parametrize(

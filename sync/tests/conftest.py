@@ -13,14 +13,14 @@ from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.guard import Guard
 from pipeline.network import Resolver, look_up
 from pipeline.options import Options
-from pipeline.tests.conftest import catalog
+from pipeline.tests.conftest import catalog, store
 from pipeline.work import Artifact, Progress, Task
 from sync.handler import Limits, fetch
 from sync.tests.linked import app, linked
 from sync.tests.site import Site, running
 from sync.tests.watched import watched
 
-__all__ = ["app", "catalog", "linked", "watched"]
+__all__ = ["app", "catalog", "linked", "store", "watched"]
 
 RECORDING = bytes(range(256)) * 1200
 """No text, and several reads long."""

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import create_engine
 
 from pipeline.blobs.directory import DirectoryBlobs
@@ -23,6 +24,7 @@ def _quiet(percent: float, speed: float | None = None) -> None:
 
 
 def _fetch(settings: Settings, url: str, folder: Path, progress: Progress = _quiet) -> int:
+    settings = settings.model_copy(update={"link_keys": SecretStr("k" * 32)})
     handle = handlers(settings, create_engine("sqlite://"))["fetch"]
     task = Task("0" * 32, "1" * 32, "fetch", 0, 1, "talk", {"url": url}, Options(), "running", None, ())
     (original,) = handle(task, DirectoryBlobs(folder / "blobs"), folder, progress).artifacts
@@ -45,6 +47,8 @@ def test_a_worker_with_wrong_networks_says_so_and_ends(tmp_path: Path) -> None:
         "SPOOL_BLOB_URL": (tmp_path / "blobs").as_uri(),
         "SPOOL_QUEUE_URL": "amqp://127.0.0.1:1/",
         "SPOOL_FETCH_NETWORKS": "10.0.0.1/8",
+        "SPOOL_LINK_KEYS": "k" * 32,
+        "SPOOL_PUBLIC_URL": "http://127.0.0.1",
     }
     ended = subprocess.run(
         [sys.executable, "-m", "sync"], cwd=ROOT, env=given, capture_output=True, text=True, timeout=60

@@ -16,6 +16,11 @@ def upgrade() -> None:
     _column("jobs", sa.Column("kind", sa.String(12), nullable=False, server_default="recording"))
     _column("jobs", sa.Column("connection_id", sa.String(32)))
     _index("ix_jobs_connection_id", "jobs", ["connection_id"])
+    _column("jobs", sa.Column("ended_at", UtcDateTime))
+    _column("jobs", sa.Column("files_at", UtcDateTime))
+    _index("ix_jobs_owner_files_at", "jobs", ["owner", "files_at"])
+    mirrored = "UPDATE jobs SET ended_at = finished_at, files_at = changed_at"
+    op.execute(f"{mirrored} WHERE finished_at IS NOT NULL AND files_at IS NULL")
     _column("accounts", sa.Column("mails", sa.String(10)))
     _column("mails", sa.Column("digest_id", sa.String(32)))
     _index("ix_mails_digest_id", "mails", ["digest_id"])
