@@ -25,6 +25,7 @@ from gateway import (
     transcripts,
     tus,
     uploads,
+    webhooks,
 )
 from gateway.expectation import Expectation
 from gateway.services import NAME, Services
@@ -53,6 +54,7 @@ _MODULES = (
     remote_accounts,
     dropbox,
     dropbox_callback,
+    webhooks,
 )
 
 

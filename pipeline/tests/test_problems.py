@@ -87,7 +87,7 @@ def test_the_length_is_that_of_the_problem() -> None:
 
 def test_statuses_outside_the_table_keep_their_class() -> None:
     assert body(ask(lambda: abort(418)))["code"] == "malformed"
-    assert body(ask(lambda: abort(501)))["code"] == "internal"
+    assert body(ask(lambda: abort(502)))["code"] == "internal"
 
 
 def test_redirects_and_ready_made_responses_pass() -> None:
