@@ -26,6 +26,7 @@ from gateway import (
     transcripts,
     tus,
     uploads,
+    webhooks,
 )
 from gateway.expectation import Expectation
 from gateway.services import NAME, Services
@@ -55,6 +56,7 @@ _MODULES = (
     dropbox,
     dropbox_callback,
     exports,
+    webhooks,
 )
 
 

@@ -11,6 +11,7 @@ from gateway.access import identity
 from gateway.covers import Cover
 from gateway.glossary import with_glossary
 from gateway.services import services
+from gateway.webhooks import name_webhook
 from pipeline import telemetry
 from pipeline.accounts import QuotaExceeded
 from pipeline.errors import Unavailable
@@ -140,8 +141,12 @@ def check_model(wanted: Options) -> None:
 
 
 def check(wanted: Options) -> int:
-    """How many others hear of the job. Raises `Problem` 429 if they are too many for today, 422 as `check_model`."""
+    """How many others hear of the job. A webhook that it names is there by then.
+
+    Raises `Problem` 429 if they are too many for today, 422 as `check_model`, and as `name_webhook`.
+    """
     check_model(wanted)
+    name_webhook(wanted)
     return check_mails(wanted)
 
 

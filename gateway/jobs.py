@@ -20,7 +20,7 @@ from pipeline.problems import Problem
 Begun = tuple[Job, Sequence[Message]]
 """A job that is worked on again, and what is to be sent for that."""
 
-api = private_routes("jobs", [404, 409, 413, 422, 429, 503, 507])
+api = private_routes("jobs", [404, 409, 413, 422, 429, 501, 503, 507])
 
 
 @api.get("/v1/jobs", summary="List jobs, newest first", responses={200: models.JobList})

@@ -138,7 +138,7 @@ def put_transcript(path: models.JobPath, header: Expected, body: Correction) -> 
 @api.post(
     "/v1/jobs/<id>/transcribe",
     summary="Transcribe a recording again",
-    responses={202: models.Job, **problems(409, 413, 422, 429, 507)},
+    responses={202: models.Job, **problems(409, 413, 422, 429, 501, 507)},
 )
 def transcribe_again(path: models.JobPath, body: Again) -> Answer:
     """With another model, language or wording, and without converting again; what is there stays until it is replaced."""

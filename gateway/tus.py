@@ -43,7 +43,7 @@ SAVING_SECONDS = 2.0
 
 _BYTES = "application/offset+octet-stream"
 _BODY: dict[str, Any] = {"requestBody": {"content": {_BYTES: described.BODY["content"]["application/octet-stream"]}}}
-_STATUSES = [400, 403, 404, 409, 410, 412, 413, 415, 422, 423, 429, 460, 503, 507]
+_STATUSES = [400, 403, 404, 409, 410, 412, 413, 415, 422, 423, 429, 460, 501, 503, 507]
 
 api = described.private_routes("resumable uploads", _STATUSES)
 

@@ -14,7 +14,7 @@ from pipeline.problems import Problem
 
 Answer = tuple[dict[str, Any], int, dict[str, str]]
 
-api = described.private_routes("uploads", [400, 413, 415, 422, 429, 503, 507])
+api = described.private_routes("uploads", [400, 409, 413, 415, 422, 429, 501, 503, 507])
 
 
 @api.post(
@@ -37,7 +37,7 @@ def upload() -> Answer:
             receiver = receiving.Receiver(target, limit)
             form = multipart.receive(request.stream, boundary, receiver)
             wanted = intake.read_options(_flat(form.fields))
-            intake.check_model(wanted)
+            intake.check(wanted)
         found = intake.original(form.name, receiver.size, receiver.sha256, blob)
         return accepted(intake.accept(found, wanted, form.cover))
 

@@ -4,28 +4,49 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeVar
 
+import certifi
 from sqlalchemy import Engine
 
+from notification.deliveries import Deliveries
 from notification.handler import deliver
 from notification.ledger import Ledger
 from notification.letters import Letters, parse_address
 from notification.mailer import mailer
+from notification.payloads import Payloads
+from notification.sender import Sender
+from notification.webhooks import call
+from pipeline.guard import guard
 from pipeline.links import links
+from pipeline.network import tls_context
 from pipeline.settings import Settings
+from pipeline.vault import vault
 from pipeline.work import Handler
 
 T = TypeVar("T")
 
 
 def handlers(settings: Settings, catalog: Engine) -> Mapping[str, Handler]:
-    """Raises SystemExit, with a line that says why, for a mail server or a sender that cannot be."""
+    """Raises SystemExit, with a line that says why, for a mail server, a sender, keys or networks that cannot be."""
     letters = Letters(
         links(settings),
         settings.public_url or "",
         _checked("MAIL_FROM", parse_address, settings.mail_from),
     )
     post = _checked("MAIL_URL", mailer, settings.mail_url or "")
-    return {"deliver": partial(deliver, ledger=Ledger(catalog), mailer=post, letters=letters)}
+    return {
+        "deliver": partial(deliver, ledger=Ledger(catalog), mailer=post, letters=letters),
+        "webhook": _webhook(settings, catalog),
+    }
+
+
+def _webhook(settings: Settings, catalog: Engine) -> Handler:
+    return partial(
+        call,
+        deliveries=Deliveries(catalog),
+        sender=Sender(guard(settings), tls_context(certifi.where())),
+        vault=vault(settings),
+        payloads=Payloads(links(settings), settings.public_url or ""),
+    )
 
 
 def _checked(name: str, parse: Callable[[str], T], value: str) -> T:

@@ -54,7 +54,7 @@ STAGES = {
     "revise": Stage((), 1),
     "disconnect": Stage((), 1),
     "deliver": Stage((), 0),
-    "webhook": Stage((), 0),
+    "webhook": Stage((), 0, shared=True),
     "return": Stage((), 0, shared=True),
 }
 FIRST = "extract"

@@ -1,18 +1,19 @@
 """Removes what is to go: what was kept long enough, uploads that nobody ended, old links and notes, and bytes that nothing names."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from threading import Event
 
 import structlog
 from sqlalchemy import Engine, delete, select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from pipeline.accounts import defaults
 from pipeline.authorizations import expire_authorizations
 from pipeline.blobs import BlobStore, StoredBlob
-from pipeline.catalog import DeletionRow, UsageRow
+from pipeline.catalog import Base, DeletionRow, DeliveryRow, UsageRow
 from pipeline.database import now, transaction
 from pipeline.errors import Unavailable
 from pipeline.library import DELETION_DAYS
@@ -26,8 +27,13 @@ log = structlog.get_logger()
 BATCH = 500
 SECONDS = 3600.0
 """Between two rounds of a janitor that runs on."""
-USAGE_DAYS = 62
-"""How long it is known what a job cost: the longest time that is asked for is a month."""
+_NOTES: Sequence[tuple[type[Base], InstrumentedAttribute[datetime], int]] = (
+    (DeletionRow, DeletionRow.at, DELETION_DAYS),
+    (UsageRow, UsageRow.at, 62),
+    (DeliveryRow, DeliveryRow.created_at, 30),
+)
+"""For how many days it is known that a job was deleted, what it cost (the longest time that usage is asked for is a month), and
+what webhooks were sent."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ def clean(engine: Engine, blobs: BlobStore, settings: Settings) -> Removed:
     originals = remove_originals(engine, limits)
     uploads = sum(iter(lambda: expire(engine, BATCH), 0))
     links = sum(iter(lambda: expire_links(engine, BATCH) + expire_authorizations(engine, BATCH), 0))
-    notes = _forget(engine, DeletionRow, DELETION_DAYS) + _forget(engine, UsageRow, USAGE_DAYS)
+    notes = sum(_forget(engine, table, at, days) for table, at, days in _NOTES)
     removed = Removals(engine, blobs).carry_out()
     removed += _remove_unnamed(engine, blobs, settings.janitor_hours)
     return Removed(jobs, originals, uploads, links, notes, removed)
@@ -72,9 +78,9 @@ def run(engine: Engine, blobs: BlobStore, settings: Settings, stop: Event) -> No
             return
 
 
-def _forget(engine: Engine, table: type[DeletionRow | UsageRow], days: int) -> int:
+def _forget(engine: Engine, table: type[Base], at: InstrumentedAttribute[datetime], days: int) -> int:
     """Deletes rows older than `days`, in small steps; returns how many."""
-    (key,), old, forgotten = table.__mapper__.primary_key, table.at < now() - timedelta(days=days), 0
+    (key,), old, forgotten = table.__mapper__.primary_key, at < now() - timedelta(days=days), 0
     while True:
         with transaction(engine) as session:
             ids = session.scalars(select(key).where(old).limit(BATCH)).all()

@@ -88,7 +88,11 @@ class Options(Audio, Wording):
         max_length=10,
         description="Who gets a mail when the job has ended: your own address if unset, nobody if empty.",
     )
-    webhook: HttpUrl | None = Field(None, max_length=2000, description="Kept with the job; nothing calls it yet.")
+    webhook: HttpUrl | None = Field(
+        None,
+        max_length=2000,
+        description="An address that is called when the job has ended; the secret that signs is found at `/v1/webhooks`.",
+    )
     keep_original_days: Days | None = Field(None, description="After how many days the uploaded file is removed.")
     keep_result_days: Days | None = Field(None, description="After how many days the job is removed with all it made.")
 

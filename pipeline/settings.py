@@ -107,7 +107,7 @@ class Settings(BaseSettings):
     fetch_seconds: float = Field(3600, gt=0, description="How long fetching a recording by its address may take.")
     fetch_networks: str = Field(
         "",
-        description="Networks that recordings may be fetched from beside the public internet, separated by spaces, for example `10.1.0.0/16`.",
+        description="Networks that recordings may be fetched from, and webhooks called in, beside the public internet, separated by spaces, for example `10.1.0.0/16`.",
     )
     stall_seconds: float = Field(
         30, gt=0, description="How long a client may be silent in the middle of a request or a download."

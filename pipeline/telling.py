@@ -38,16 +38,22 @@ def tell(session: Session, job: JobRow, *, quietly: bool) -> Iterator[NextTask]:
 
 
 def _numbered(session: Session, job: JobRow, kind: str, args: Sequence[dict[str, str | None]]) -> Iterator[NextTask]:
-    earlier = select(func.count()).where(TaskRow.job_id == job.id, TaskRow.kind == kind)
-    for number, given in zip(count(session.scalar(earlier) or 0), args, strict=False):
+    for number, given in zip(count(next_number(session, job.id, kind)), args, strict=False):
         yield NextTask(kind, number, given)
 
 
+def next_number(session: Session, job_id: str, kind: str) -> int:
+    """The part of the next task of `kind` that tells of a job, which is locked."""
+    return session.scalar(select(func.count()).where(TaskRow.job_id == job_id, TaskRow.kind == kind)) or 0
+
+
 def _webhooks(session: Session, owner: str, event: str, named: str | None) -> Sequence[str]:
-    """Ids of those that hear of this, of which the job may have named one."""
+    """Ids of those that hear of this, of which the job may have named one: not beside one that its owner has at the same address."""
     active = select(WebhookRow).where(WebhookRow.owner == owner, WebhookRow.state == "active")
-    return [
-        row.id
+    hearing = [
+        row
         for row in session.scalars(active.order_by(WebhookRow.created_at, WebhookRow.id))
         if (row.url == named if row.by_job else not row.events or event in row.events)
     ]
+    registered = {row.url for row in hearing if not row.by_job}
+    return [row.id for row in hearing if not row.by_job or row.url not in registered]

@@ -23,6 +23,8 @@ from pipeline.tasks import Tasks
 from pipeline.work import Handler
 from pipeline.worker import Worker
 
+WEBHOOKS_IN_FLIGHT = 4
+"""Requests that one notification worker makes at a time: a receiver that takes long holds up neither mails nor other receivers."""
 _LOOK = 0.5
 """Seconds after which the main thread looks up: the system may give a signal to another one, and that wakes nobody."""
 
@@ -93,7 +95,11 @@ def workers(
 
 def _in_flight(settings: Settings) -> Mapping[str, int]:
     """How many tasks a process does at a time, of the kinds that mostly wait for a service."""
-    return {"transcribe": settings.speech_in_flight, "listen": settings.dropbox_in_flight}
+    return {
+        "transcribe": settings.speech_in_flight,
+        "listen": settings.dropbox_in_flight,
+        "webhook": WEBHOOKS_IN_FLIGHT,
+    }
 
 
 def lanes(kinds: Iterable[str], in_flight: Mapping[str, int]) -> Sequence[Sequence[str]]:

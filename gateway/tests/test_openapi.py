@@ -137,7 +137,7 @@ def test_a_correction_is_described_with_what_it_has_to_say(document: dict[str, A
         ("transcript", "get", {200, 304, 401, 404, 422, 503}),
         ("transcript", "put", {200, 401, 404, 409, 412, 413, 422, 428, 429, 503, 507}),
         ("transcript/versions", "get", {200, 401, 404, 503}),
-        ("transcribe", "post", {202, 401, 404, 409, 413, 422, 429, 503, 507}),
+        ("transcribe", "post", {202, 401, 404, 409, 413, 422, 429, 501, 503, 507}),
     ],
 )
 def test_of_transcripts_each_route_says_what_it_answers(

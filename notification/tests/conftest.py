@@ -13,7 +13,9 @@ from notification.handler import deliver
 from notification.ledger import Ledger
 from notification.letters import Letters, parse_address
 from notification.mailer import mailer
+from notification.tests.calling import Office
 from notification.tests.postbox import Postbox, Server
+from notification.tests.receiver import Receiver, receiving
 from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.catalog import Base, JobRow, MailRow
 from pipeline.database import connect, transaction
@@ -101,3 +103,14 @@ def states(catalog: Engine) -> Callable[[], list[str]]:
             return list(session.scalars(select(MailRow.state)))
 
     return look
+
+
+@pytest.fixture
+def office(catalog: Engine, tmp_path: Path) -> Office:
+    return Office(catalog, tmp_path)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as own:
+        yield own

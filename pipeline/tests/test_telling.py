@@ -75,6 +75,14 @@ def test_a_webhook_of_jobs_hears_of_those_that_name_it(catalog: Engine) -> None:
     assert [args["webhook"] for _, args in told(catalog, job_id)] == [named]
 
 
+def test_an_address_that_hears_already_hears_once(catalog: Engine) -> None:
+    owners = a_webhook(catalog, "job.done", url="https://example.org/one")
+    named = a_webhook(catalog, url="https://example.org/one", by_job=True)
+    options = {"webhook": "https://example.org/one"}
+    assert [args["webhook"] for _, args in told(catalog, ended(catalog, options=options))] == [owners]
+    assert [args["webhook"] for _, args in told(catalog, ended(catalog, "broken", options=options))] == [named]
+
+
 def test_results_go_back_to_where_the_recording_was_found_once_there_are_some(catalog: Engine) -> None:
     assert told(catalog, ended(catalog, connection_id="c" * 32)) == [("return", {})]
     assert told(catalog, ended(catalog, "broken", connection_id="c" * 32)) == []
