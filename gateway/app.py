@@ -19,11 +19,13 @@ from gateway import (
     jobs,
     links,
     login,
+    mails,
     remote_accounts,
     search,
     shares,
     transcripts,
     tus,
+    unsubscribe,
     uploads,
 )
 from gateway.expectation import Expectation
@@ -53,6 +55,8 @@ _MODULES = (
     remote_accounts,
     dropbox,
     dropbox_callback,
+    mails,
+    unsubscribe,
 )
 
 

@@ -20,6 +20,7 @@ from pipeline.connections import Connections
 from pipeline.dispatch import Dispatcher
 from pipeline.jobs import Jobs
 from pipeline.links import Links
+from pipeline.mails import Mails
 from pipeline.removals import Removals
 from pipeline.settings import Settings
 from pipeline.shares import Shares
@@ -50,6 +51,10 @@ class Services:
     @cached_property
     def accounts(self) -> Accounts:
         return Accounts(self.catalog, defaults(self.settings))
+
+    @cached_property
+    def mails(self) -> Mails:
+        return Mails(self.catalog)
 
     @cached_property
     def transcripts(self) -> Transcripts:

@@ -6,11 +6,13 @@ from typing import TypeVar
 
 from sqlalchemy import Engine
 
-from notification.handler import deliver
+from notification.bursts import bursts
+from notification.handler import Post, deliver
 from notification.ledger import Ledger
 from notification.letters import Letters, parse_address
 from notification.mailer import mailer
 from pipeline.links import links
+from pipeline.mails import Mails
 from pipeline.settings import Settings
 from pipeline.work import Handler
 
@@ -24,8 +26,9 @@ def handlers(settings: Settings, catalog: Engine) -> Mapping[str, Handler]:
         settings.public_url or "",
         _checked("MAIL_FROM", parse_address, settings.mail_from),
     )
-    post = _checked("MAIL_URL", mailer, settings.mail_url or "")
-    return {"deliver": partial(deliver, ledger=Ledger(catalog), mailer=post, letters=letters)}
+    sender = _checked("MAIL_URL", mailer, settings.mail_url or "")
+    post = Post(Ledger(catalog), Mails(catalog), bursts(settings, catalog), letters, sender)
+    return {"deliver": partial(deliver, post=post)}
 
 
 def _checked(name: str, parse: Callable[[str], T], value: str) -> T:
