@@ -11,7 +11,7 @@ Step = Literal["CONNECT", "EHLO", "STARTTLS", "AUTH", "RSET", "MAIL", "RCPT", "D
 class Fault:
     """Instead of what the server would do at `step`: another `answer`, a `cut` connection, or none until it is told to go on (`hang`).
 
-    A message whose answer is cut was taken, as happens to real ones.
+    A message whose answer is cut, or does not come, was taken, as happens to real ones.
     """
 
     step: Step

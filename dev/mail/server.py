@@ -90,15 +90,15 @@ class MailServer:
         mail = parsed(envelope.content)
         self.offered.append(mail)
         self.arrived.set()
-        fault = self.next_fault("END") or Fault("END")
-        if fault.kind == "hang":
-            await self.resumed()
-        if fault.kind == "cut":
-            server.cut()
-        answer = fault.answer or "250 2.0.0 kept"
+        fault = self.next_fault("END")
+        answer = (fault and fault.answer) or "250 2.0.0 kept"
         if answer.startswith("250"):
             self.mails.append(mail)
             self.told(mail)
+        if fault and fault.kind == "hang":
+            await self.resumed()
+        if fault and fault.kind == "cut":
+            server.cut()
         return answer
 
     def __enter__(self) -> Self:
