@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from sqlalchemy import ColumnElement, Engine, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy.orm import Session
 
 from notification.news import News
 from pipeline.accounts import alone
@@ -180,13 +180,13 @@ def _open_letters(
 ) -> Sequence[tuple[TaskRow, News]]:
     """Those that this address has not got yet; the mail `first` is among them, however many there are."""
     letters = select(TaskRow, JobRow, MailRow.id).join(JobRow, JobRow.id == TaskRow.job_id)
-    letters = letters.outerjoin(MailRow, MailRow.task_id == TaskRow.id).options(selectinload(JobRow.artifacts))
+    letters = letters.outerjoin(MailRow, MailRow.task_id == TaskRow.id).order_by(TaskRow.created_at, TaskRow.id)
     of_owner = JobRow.owner == owner, JobRow.kind == "recording"
     unsent = TaskRow.kind == "deliver", TaskRow.state.not_in(ENDED), or_(MailRow.id.is_(None), MailRow.state == "new")
-    found = session.execute(letters.where(*of_owner, *unsent).order_by(TaskRow.created_at, TaskRow.id)).all()
-    told = [(task, News.of_rows(job, task.args), mail) for task, job, mail in found if task.args["address"] == address]
-    told = sorted((row for row in told if row[1].failed or not failures), key=lambda row: row[2] != first)
-    return [(task, news) for task, news, _ in told[:MOST_LETTERS]]
+    found = [row for row in session.execute(letters.where(*of_owner, *unsent)) if row[0].args["address"] == address]
+    told = [row for row in found if not failures or row[0].args.get("state", row[1].state) != "done"]
+    told.sort(key=lambda row: row[2] != first)
+    return [(task, News.of_rows(job, task.args)) for task, job, _ in told[:MOST_LETTERS]]
 
 
 def _new_row(task: TaskRow, address: str, message_id: str) -> dict[str, str]:

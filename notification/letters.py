@@ -168,8 +168,11 @@ def _subject_of_many(told: Sequence[News]) -> str:
 
 
 def _main_files(news: News) -> Sequence[Artifact]:
-    first = {made.kind: made for made in reversed(news.files)}
-    return [first[kind] for kind in ("audio", "transcript") if kind in first]  # type: ignore[index, unused-ignore]
+    """The first sound file and the first transcript, the plain one if there is one."""
+    audio = [made for made in news.files if made.kind == "audio"]
+    transcripts = [made for made in news.files if made.kind == "transcript"]
+    transcripts.sort(key=lambda made: not made.name.endswith(".txt"))
+    return [*audio[:1], *transcripts[:1]]
 
 
 def _length(seconds: float | None) -> str:
