@@ -23,8 +23,9 @@ HASTE = {
     "SPOOL_SWEEP_SECONDS": "0.5",
     "SPOOL_LOST_SECONDS": "2",
     "SPOOL_GRACE_SECONDS": "10",
+    "SPOOL_DIGEST_JOBS": "1000",
 }
-"""Short times, so that tests need not wait for long ones."""
+"""Short times, so that tests need not wait for long ones, and a mail for each of the many jobs that they start."""
 
 
 class Installation:

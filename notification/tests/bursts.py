@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -88,9 +89,14 @@ def workers(catalog: Engine, post: Post, blobs: DirectoryBlobs, count: int = 2) 
         ended.result()
 
 
+def jobs_in(mail: EmailMessage) -> list[str]:
+    """That it tells of."""
+    return [str(job) for job in mail.get_all("Spool-Job") or ()]
+
+
 def mails_of(server: MailServer) -> Counter[str]:
     """In how many mails each job is told of."""
-    return Counter(job for mail in server.mails for job in mail.get_all("Spool-Job"))
+    return Counter(job for mail in server.mails for job in jobs_in(mail))
 
 
 def jobs_by_mail(catalog: Engine, state: str) -> set[str]:

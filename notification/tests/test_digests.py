@@ -16,7 +16,7 @@ from dev.waiting import eventually
 from notification.bursts import Bursts
 from notification.handler import LOOK, Post
 from notification.mailer import SmtpMailer
-from notification.tests.bursts import all_jobs, begin, end, jobs_by_mail, letters, look, mails_of
+from notification.tests.bursts import all_jobs, begin, end, jobs_by_mail, jobs_in, letters, look, mails_of
 from notification.tests.conftest import ADDRESS, OWNER, a_post
 from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.catalog import JobRow, MailRow, TaskRow
@@ -58,7 +58,7 @@ def test_jobs_that_were_started_one_by_one_have_a_mail_each(
 ) -> None:
     for letter in a_burst(any_catalog, FEW):
         attempt(letter)
-    assert [len(mail.get_all("Spool-Job")) for mail in server.mails] == [1] * FEW
+    assert [len(jobs_in(mail)) for mail in server.mails] == [1] * FEW
 
 
 def test_many_that_were_started_at_once_have_one_when_the_last_has_ended(
@@ -106,7 +106,7 @@ def test_others_are_told_by_mails_of_their_own(any_catalog: Engine, server: Mail
         end(any_catalog, task)
     for letter in letters(any_catalog):
         attempt(letter)
-    assert sorted((mail["To"], len(mail.get_all("Spool-Job"))) for mail in server.mails) == [
+    assert sorted((mail["To"], len(jobs_in(mail))) for mail in server.mails) == [
         (ADDRESS, 1),
         (ADDRESS, FEW + 1),
         ("bob@example.org", FEW + 1),
@@ -127,7 +127,7 @@ def test_who_wants_digests_has_one_when_nothing_is_in_work(
     end(any_catalog, second)
     assert attempt(letters(any_catalog)[1]) == Result()
     (mail,) = server.mails
-    assert len(mail.get_all("Spool-Job")) == 2
+    assert len(jobs_in(mail)) == 2
 
 
 def _job(catalog: Engine, task_id: str) -> str:
