@@ -22,6 +22,7 @@ State = Literal["new", "sending", "sent", "refused", "unwanted", "unclear"]
 MOST_LETTERS = 100
 """That one digest takes the place of; more make more digests."""
 
+_OPEN = ("queued", "running")
 _RECORD = insert(MailRow).prefix_with("IGNORE", dialect="mysql").prefix_with("OR IGNORE", dialect="sqlite")
 
 
@@ -123,7 +124,7 @@ class Ledger:
             return
         with transaction(self.engine) as session:
             led = session.scalars(select(MailRow.task_id).where(*entry.rows, MailRow.id != entry.id)).all()
-            waiting = TaskRow.id.in_(led), TaskRow.state.in_(("queued", "running"))
+            waiting = TaskRow.id.in_(led), TaskRow.state.in_(_OPEN)
             session.execute(update(TaskRow).where(*waiting).values(due_at=now()))
 
     def unwanted(self, entry: MailEntry) -> None:
@@ -182,7 +183,7 @@ def _open_letters(
     letters = select(TaskRow, JobRow, MailRow.id).join(JobRow, JobRow.id == TaskRow.job_id)
     letters = letters.outerjoin(MailRow, MailRow.task_id == TaskRow.id).order_by(TaskRow.created_at, TaskRow.id)
     of_owner = JobRow.owner == owner, JobRow.kind == "recording"
-    unsent = TaskRow.kind == "deliver", TaskRow.state.not_in(ENDED), or_(MailRow.id.is_(None), MailRow.state == "new")
+    unsent = TaskRow.kind == "deliver", TaskRow.state.in_(_OPEN), or_(MailRow.id.is_(None), MailRow.state == "new")
     found = [row for row in session.execute(letters.where(*of_owner, *unsent)) if row[0].args["address"] == address]
     told = [row for row in found if not failures or row[0].args.get("state", row[1].state) != "done"]
     told.sort(key=lambda row: row[2] != first)

@@ -6,12 +6,14 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from threading import Lock, Timer
+from threading import RLock, Timer
 from typing import Literal
 
 Tls = Literal["none", "starttls", "implicit"]
 IDLE_SECONDS = 20.0
 """Servers end a conversation in which nothing is said for five minutes (section 4.5.3.2.7), busy ones sooner."""
+LEAVE_SECONDS = 5.0
+"""For an answer to the goodbye."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,8 @@ class _Idle:
     """Connections that nobody uses, each with the timer that ends it."""
 
     def __init__(self) -> None:
-        self._lock, self._kept = Lock(), dict[smtplib.SMTP, Timer]()
+        self._kept = dict[smtplib.SMTP, Timer]()
+        self._lock = RLock()  # the pool may be collected, and all be closed, in the middle of anything
 
     def pop(self) -> smtplib.SMTP | None:
         """The one that was used last, if there is any."""
@@ -121,6 +124,8 @@ def _is_fresh(smtp: smtplib.SMTP) -> bool:
 def leave(smtp: smtplib.SMTP) -> None:
     """Whether the goodbye is heard changes nothing."""
     with _or_closed(smtp):
+        if smtp.sock:
+            smtp.sock.settimeout(LEAVE_SECONDS)
         smtp.quit()
 
 

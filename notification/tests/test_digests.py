@@ -27,6 +27,8 @@ from pipeline.mails import Mails
 from pipeline.tasks import Tasks
 from pipeline.work import Result
 
+pytestmark = pytest.mark.slow
+
 FEW = 3
 WAITS = Result(again=LOOK)
 

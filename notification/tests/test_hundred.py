@@ -20,6 +20,8 @@ from pipeline import tasks
 from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.mails import Mails
 
+pytestmark = pytest.mark.slow
+
 JOBS = 100
 PASSING = ["CONNECT cut", "MAIL 451 4.3.0 later", "RCPT 450 4.2.0 greylisted", "DATA cut", "END 452 4.3.1 full"]
 
