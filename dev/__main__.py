@@ -81,5 +81,17 @@ def paid_api(port: int, key: str, delay: float) -> None:
     run(port, key, delay)
 
 
+@main.command()
+@click.option("--port", default=8025, show_default=True, help="Where it listens, on 127.0.0.1.")
+@click.option(
+    "--fault", "faults", multiple=True, help="What goes wrong once, for example `RCPT 450 4.2.1 later`, `END cut`."
+)
+def mail(port: int, faults: tuple[str, ...]) -> None:
+    """A mail server that shows what it takes, with faults on demand, until Ctrl-C."""
+    from dev.mail.command import run
+
+    run(port, faults)
+
+
 if __name__ == "__main__":
     main(prog_name="python -m dev")

@@ -152,7 +152,7 @@ def _seconds(job: dict[str, Any]) -> dict[str, float]:
 def _find(mails: Path, job_id: str) -> EmailMessage | None:
     for path in sorted(mails.glob("*.eml"), reverse=True):
         mail = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
-        if isinstance(mail, EmailMessage) and mail["Spool-Job"] == job_id:
+        if isinstance(mail, EmailMessage) and job_id in mail.get_all("Spool-Job", ()):
             return mail
     return None
 

@@ -20,11 +20,13 @@ from gateway import (
     jobs,
     links,
     login,
+    mails,
     remote_accounts,
     search,
     shares,
     transcripts,
     tus,
+    unsubscribe,
     uploads,
     webhooks,
 )
@@ -57,6 +59,8 @@ _MODULES = (
     dropbox_callback,
     exports,
     webhooks,
+    mails,
+    unsubscribe,
 )
 
 

@@ -22,6 +22,7 @@ from pipeline.exports import Exports
 from pipeline.jobs import Jobs
 from pipeline.library import Library
 from pipeline.links import Links
+from pipeline.mails import Mails
 from pipeline.removals import Removals
 from pipeline.settings import Settings
 from pipeline.shares import Shares
@@ -60,6 +61,10 @@ class Services:
     @cached_property
     def accounts(self) -> Accounts:
         return Accounts(self.catalog, defaults(self.settings))
+
+    @cached_property
+    def mails(self) -> Mails:
+        return Mails(self.catalog)
 
     @cached_property
     def transcripts(self) -> Transcripts:

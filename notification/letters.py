@@ -1,26 +1,40 @@
 """What the mails say."""
 
 import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from email.headerregistry import Address
+from email.headerregistry import Address, BaseHeader, HeaderRegistry, UnstructuredHeader
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, Policy
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from langcodes import Language
 
+from notification.news import News
 from pipeline.blobs import BlobStore
 from pipeline.database import now
 from pipeline.links import Links
-from pipeline.work import Artifact, Task
+from pipeline.mails import Unsubscribing
+from pipeline.work import Artifact
 
-LINKED = ("audio", "transcript")
 LONGEST_TITLE = 100
 LONGEST_EXCERPT = 200
 """Characters."""
 
-_POLICY = SMTP.clone(cte_type="7bit")  # every server on the way can carry it
+
+class _Unfolded(UnstructuredHeader, BaseHeader):
+    """One long word: `email` would encode it to fold it, and then no program knew it any more."""
+
+    def fold(self, *, policy: "Policy[Any]") -> str:
+        return f"{self.name}: {self}{policy.linesep}"
+
+
+_HEADERS = HeaderRegistry()
+_HEADERS.map_to_type("list-unsubscribe", _Unfolded)
+_POLICY = SMTP.clone(cte_type="7bit", header_factory=_HEADERS)  # every server on the way can carry it
 _TEMPLATES = Environment(
     loader=PackageLoader("notification"),
     autoescape=select_autoescape(["html"]),
@@ -28,6 +42,23 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+_SAID = {
+    "job.done": ("Ready: {}", "{} is ready."),
+    "job.failed": ("Not finished: {}", "{} could not be finished."),
+    "export.ready": ("Export ready: {}", "The export {} is ready."),
+    "export.failed": ("Export not finished: {}", "The export {} could not be finished."),
+    "connection.broken": ("Not connected any more: {}", "{} is not connected any more."),
+}
+"""What the subject and the heading of a mail say of each event's title."""
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """An address, as its `owner` gave it and as it is read; all mails to it are about that owner's jobs."""
+
+    owner: str
+    given: str
+    address: Address
 
 
 @dataclass(frozen=True)
@@ -47,39 +78,59 @@ class Letters:
     public_url: str
     sender: Address
 
-    def write(self, task: Task, address: Address, message_id: str, blobs: BlobStore) -> EmailMessage:
-        """Raises Unavailable or BlobMissing when the transcript cannot be read."""
-        # Letters from before they knew what they tell have it of the job.
-        outcome = {"state": task.job_state, "reason": task.job_reason, **task.args}
-        done, title = outcome["state"] == "done", _shortened(_one_line(task.title), LONGEST_TITLE)
-        words = {
-            "done": done,
-            "title": title,
-            "reason": outcome["reason"],
-            "job_id": task.job_id,
-            "downloads": self._downloads(task),
-            "expires": _in_words(now() + timedelta(seconds=self.links.seconds)),
-            "excerpt": _excerpt(task, blobs),
-        }
-        message = self._addressed(address, message_id, task.job_id)
-        message["Subject"] = f"{'Ready' if done else 'Not finished'}: {title}"
-        _fill(message, words)
+    def write(self, told: Sequence[News], to: Recipient, message_id: str, blobs: BlobStore) -> EmailMessage:
+        """One mail about all that is told. Raises Unavailable or BlobMissing when a transcript cannot be read."""
+        message = self._addressed(to, message_id, told)
+        unsubscribe = self._url("unsubscribe", Unsubscribing(self.links).sign(to.owner, to.given))
+        message["List-Unsubscribe"] = f"<{unsubscribe}>"
+        message["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"  # RFC 8058
+        common = {"unsubscribe": unsubscribe, "expires": _in_words(now() + timedelta(seconds=self.links.seconds))}
+        if len(told) == 1:
+            message["Subject"] = _SAID[told[0].event][0].format(_title(told[0]))
+            _fill(message, "mail", common | self._letter(told[0], blobs))
+        else:
+            message["Subject"] = _subject_of_many(told)
+            _fill(message, "digest", common | self._digest(told))
         return message
 
-    def _addressed(self, address: Address, message_id: str, job_id: str) -> EmailMessage:
+    def _addressed(self, to: Recipient, message_id: str, told: Sequence[News]) -> EmailMessage:
         message = EmailMessage(policy=_POLICY)
-        message["From"], message["To"] = self.sender, address
+        message["From"], message["To"] = self.sender, to.address
         message["Date"], message["Message-ID"] = now(), message_id
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: nobody's holiday answers this
-        message["Spool-Job"] = job_id  # so that programs can sort mails by it
+        for news in told:
+            message["Spool-Job"] = news.job_id  # so that programs can sort mails by it
         return message
 
-    def _downloads(self, task: Task) -> list[Download]:
-        linked = [artifact for kind in LINKED for artifact in task.artifacts if artifact.kind == kind]
-        return [Download(made.name, made.bytes, self._url(made)) for made in linked]
+    def _letter(self, news: News, blobs: BlobStore) -> dict[str, object]:
+        return {
+            "event": news.event,
+            "failed": news.failed,
+            "title": _title(news),
+            "heading": _SAID[news.event][1].format(_title(news)),
+            "reason": news.reason,
+            "job_id": news.job_id,
+            "api": self.public_url.rstrip("/"),
+            "downloads": self._downloads(news.files),
+            "summary": ", ".join(filter(None, (_length(news.seconds), _language(news.artifacts)))),
+            "excerpt": _excerpt(news, blobs),
+        }
 
-    def _url(self, made: Artifact) -> str:
-        return f"{self.public_url.rstrip('/')}/v1/links/{self.links.sign(made.id)}"
+    def _digest(self, told: Sequence[News]) -> dict[str, object]:
+        """Of each job the first sound file and the first transcript: with all files of all jobs no reader would show the mail whole."""
+        lines = [
+            {"title": _title(news), "reason": news.reason, "failed": news.failed, "job_id": news.job_id}
+            | {"downloads": self._downloads(_main_files(news)), "summary": _length(news.seconds)}
+            for news in told
+        ]
+        failed, ready = [line for line in lines if line["failed"]], [line for line in lines if not line["failed"]]
+        return {"failed": failed, "ready": ready, "title": _subject_of_many(told), "api": self.public_url.rstrip("/")}
+
+    def _downloads(self, files: Iterable[Artifact]) -> list[Download]:
+        return [Download(made.name, made.bytes, self._url("links", self.links.sign(made.id))) for made in files]
+
+    def _url(self, kind: str, token: str) -> str:
+        return f"{self.public_url.rstrip('/')}/v1/{kind}/{token}"
 
 
 def message_id(task_id: str, address: str, domain: str) -> str:
@@ -97,16 +148,57 @@ def parse_address(text: str) -> Address:
     raise ValueError("not a mail address")
 
 
-def _fill(message: EmailMessage, words: dict[str, object]) -> None:
+def _fill(message: EmailMessage, template: str, words: Mapping[str, object]) -> None:
     # Quoted-printable in every script: what passes by can be read, and searched.
-    for subtype, add in (("plain", message.set_content), ("html", message.add_alternative)):
-        template = _TEMPLATES.get_template("mail.txt" if subtype == "plain" else "mail.html")
-        add(template.render(words), subtype=subtype, cte="quoted-printable")
+    for subtype, ending, add in (("plain", "txt", message.set_content), ("html", "html", message.add_alternative)):
+        text = _TEMPLATES.get_template(f"{template}.{ending}").render(words)
+        add(text, subtype=subtype, cte="quoted-printable")
 
 
-def _excerpt(task: Task, blobs: BlobStore) -> str:
+def _title(news: News) -> str:
+    return _shortened(_one_line(news.title), LONGEST_TITLE) or "Untitled"
+
+
+def _subject_of_many(told: Sequence[News]) -> str:
+    """Failures first, as in the mail."""
+    failed = sum(news.failed for news in told)
+    counts = [f"{failed} not finished" if failed else "", f"{len(told) - failed} ready" if failed < len(told) else ""]
+    first = next((news for news in told if news.failed), told[0])
+    return f"{', '.join(filter(None, counts))}: {_title(first)} and {len(told) - 1} more"
+
+
+def _main_files(news: News) -> Sequence[Artifact]:
+    """The first sound file and the first transcript, the plain one if there is one."""
+    audio = [made for made in news.files if made.kind == "audio"]
+    transcripts = [made for made in news.files if made.kind == "transcript"]
+    transcripts.sort(key=lambda made: not made.name.endswith(".txt"))
+    return [*audio[:1], *transcripts[:1]]
+
+
+def _length(seconds: float | None) -> str:
+    """`1 h 02 min`, `3 min 12 s`, `45 s`; empty where it is not known."""
+    if seconds is None:
+        return ""
+    whole = max(1, round(seconds))
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+    return f"{whole // 60} min {whole % 60:02} s" if whole >= 60 else f"{whole} s"
+
+
+def _language(artifacts: Sequence[Artifact]) -> str:
+    """Of the newest version of the transcript, in English; empty where it is not known."""
+    layers = [made.facts for made in artifacts if made.kind == "layer"]
+    newest = max(layers, key=lambda facts: facts.get("version", 0), default={})
+    code = newest.get("language")
+    if not code:
+        return ""
+    name = Language.get(code).display_name()
+    return f"{name}, translated into English" if newest.get("translated") else name
+
+
+def _excerpt(news: News, blobs: BlobStore) -> str:
     """How the transcript begins; empty if there is none."""
-    text = next((made for made in task.artifacts if made.kind == "transcript" and made.name.endswith(".txt")), None)
+    text = next((made for made in news.artifacts if made.kind == "transcript" and made.name.endswith(".txt")), None)
     if text is None:
         return ""
     with blobs.open(text.blob) as file:

@@ -1,26 +1,34 @@
 """Ways for mail to leave: SMTP (RFC 5321), or a folder of .eml files."""
 
 import os
+import re
 import secrets
 import smtplib
-import ssl
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email.message import EmailMessage
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Literal, Protocol
+from typing import Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from notification.smtp import Pool, Server, Tls
 from pipeline.database import now
 
 AUTHENTICATION_REQUIRED = 530
 """RFC 4954: a mistake in the settings, which says nothing about the mail."""
+GO_ON = 354
+NONSENSE = 0
+CLOSING = 421
+"""RFC 5321, section 3.8: the server ends the conversation, whatever it was about."""
 
 
 class Temporary(Exception):
     """The mail was certainly not taken; it may be later."""
+
+
+class NotNow(Temporary):
+    """The server works, and does not take mail to this address now: it is not known, or its domain cannot be found."""
 
 
 class Permanent(Exception):
@@ -42,18 +50,13 @@ class Mailer(Protocol):
 
 @dataclass(frozen=True)
 class SmtpMailer:
-    """`port` 0 is the usual one. Certificates are verified. `seconds` limits every step of the conversation."""
+    """Over the connections of `pool`; several threads may send at a time."""
 
-    host: str
-    port: int = 0
-    tls: Literal["none", "starttls", "implicit"] = "none"
-    user: str = ""
-    password: str = field(default="", repr=False)
-    seconds: float = 30
+    pool: Pool
 
     def send(self, message: EmailMessage, before_data: Callable[[], None]) -> None:
         try:
-            smtp = self._connect()
+            smtp = self.pool.take()
         except OSError as error:
             raise Temporary(f"no conversation with the server: {error}") from error
         try:
@@ -61,48 +64,48 @@ class SmtpMailer:
             before_data()
             _data(smtp, message)
         finally:
-            _leave(smtp)
-
-    def _connect(self) -> smtplib.SMTP:
-        """A server that is ready for mail. Raises OSError, of which all errors of `smtplib` are kinds."""
-        smtp = self._open()
-        try:
-            if self.tls == "starttls":
-                smtp.starttls(context=ssl.create_default_context())
-            smtp.ehlo_or_helo_if_needed()
-            if self.user:
-                smtp.login(self.user, self.password)
-        except BaseException:
-            smtp.close()
-            raise
-        return smtp
-
-    def _open(self) -> smtplib.SMTP:
-        if self.tls == "implicit":
-            context = ssl.create_default_context()
-            return smtplib.SMTP_SSL(self.host, self.port, timeout=self.seconds, context=context)
-        return smtplib.SMTP(self.host, self.port, timeout=self.seconds)
+            self.pool.give_back(smtp)
 
 
 def _envelope(smtp: smtplib.SMTP, message: EmailMessage) -> None:
     try:
         _check(*smtp.mail(message["From"].addresses[0].addr_spec))
-        _check(*smtp.rcpt(message["To"].addresses[0].addr_spec))
+        code, answer = smtp.rcpt(message["To"].addresses[0].addr_spec)
     except OSError as error:
         raise Temporary(f"lost the server before the message: {error}") from error
+    if 400 <= code < 500 and code != CLOSING:
+        raise NotNow(f"{code} {answer!r}")
+    _check(code, answer)
 
 
 def _data(smtp: smtplib.SMTP, message: EmailMessage) -> None:
-    answer: bytes | str
+    """In three steps, because only after the last can anything have been taken (RFC 5321, section 4.1.1.4)."""
+    content = _with_dots_doubled(message.as_bytes())
     try:
-        code, answer = smtp.data(message.as_bytes())
-    except smtplib.SMTPDataError as refusal:  # of the DATA command: nothing of the message went out
-        code, answer = refusal.smtp_code, refusal.smtp_error
+        code, answer = smtp.docmd("DATA")
+        if code == GO_ON:
+            smtp.send(content)
+    except OSError as error:
+        raise Temporary(f"lost the server before the end of the message: {error}") from error
+    if code != GO_ON:
+        _check(code if code >= 400 else NONSENSE, answer)
+    _end(smtp)
+
+
+def _end(smtp: smtplib.SMTP) -> None:
+    try:
+        code, answer = smtp.docmd(".")
     except OSError as error:
         raise Unclear(f"lost the server after the message: {error}") from error
-    if code < 0:
+    if code < 200 or code >= 600:
+        smtp.close()
         raise Unclear(f"the server's answer makes no sense: {answer!r}")
     _check(code, answer)
+
+
+def _with_dots_doubled(content: bytes) -> bytes:
+    """RFC 5321, section 4.5.2."""
+    return re.sub(rb"(?m)^\.", b"..", content)
 
 
 def _check(code: int, answer: bytes | str) -> None:
@@ -110,12 +113,6 @@ def _check(code: int, answer: bytes | str) -> None:
         return
     final = 500 <= code < 600 and code != AUTHENTICATION_REQUIRED
     raise (Permanent if final else Temporary)(f"{code} {answer!r}")
-
-
-def _leave(smtp: smtplib.SMTP) -> None:
-    """Whether the goodbye is heard changes nothing."""
-    with suppress(OSError):
-        smtp.quit()
 
 
 @dataclass(frozen=True)
@@ -157,11 +154,11 @@ def mailer(url: str) -> Mailer:
     raise ValueError("a mail server is smtp://host, smtp://host?tls=starttls, smtps://host or file:///folder")
 
 
-def _smtp(parts: SplitResult, tls: Literal["none", "starttls", "implicit"]) -> SmtpMailer:
+def _smtp(parts: SplitResult, tls: Tls) -> SmtpMailer:
     try:
         host, port = parts.hostname, parts.port
     except ValueError:
         host = None
     if not host:
         raise ValueError("no host and port can be read; is there a character in the password to be percent-encoded?")
-    return SmtpMailer(host, port or 0, tls, unquote(parts.username or ""), unquote(parts.password or ""))
+    return SmtpMailer(Pool(Server(host, port or 0, tls, unquote(parts.username or ""), unquote(parts.password or ""))))

@@ -7,8 +7,9 @@ from typing import TypeVar
 import certifi
 from sqlalchemy import Engine
 
+from notification.bursts import bursts
 from notification.deliveries import Deliveries
-from notification.handler import deliver
+from notification.handler import Post, deliver
 from notification.ledger import Ledger
 from notification.letters import Letters, parse_address
 from notification.mailer import mailer
@@ -17,6 +18,7 @@ from notification.sender import Sender
 from notification.webhooks import call
 from pipeline.guard import guard
 from pipeline.links import links
+from pipeline.mails import Mails
 from pipeline.network import tls_context
 from pipeline.settings import Settings
 from pipeline.vault import vault
@@ -32,11 +34,9 @@ def handlers(settings: Settings, catalog: Engine) -> Mapping[str, Handler]:
         settings.public_url or "",
         _checked("MAIL_FROM", parse_address, settings.mail_from),
     )
-    post = _checked("MAIL_URL", mailer, settings.mail_url or "")
-    return {
-        "deliver": partial(deliver, ledger=Ledger(catalog), mailer=post, letters=letters),
-        "webhook": _webhook(settings, catalog),
-    }
+    sender = _checked("MAIL_URL", mailer, settings.mail_url or "")
+    post = Post(Ledger(catalog), Mails(catalog), bursts(settings, catalog), letters, sender)
+    return {"deliver": partial(deliver, post=post), "webhook": _webhook(settings, catalog)}
 
 
 def _webhook(settings: Settings, catalog: Engine) -> Handler:

@@ -35,6 +35,20 @@ class Settings(BaseSettings):
         description="The gateway's address as people reach it, for example `https://spool.example.org`; links begin with it.",
     )
 
+    digest_jobs: int = Field(
+        10,
+        ge=1,
+        description="Where a user starts more jobs than this at once, one mail tells of all of them together.",
+    )
+    digest_seconds: float = Field(
+        60, ge=0, description="How far apart jobs may be started, in seconds, and still count as started at once."
+    )
+    digest_wait_seconds: float = Field(
+        3600,
+        ge=0,
+        description="How long, in seconds, a mail waits at most for jobs that are to be told of with its own.",
+    )
+
     auth_url: str | None = Field(None, description="Where the gateway reaches auth, for example `http://auth:8000`.")
     signing_keys: Path | None = Field(
         None,

@@ -15,7 +15,12 @@ class Embedded:
     def __init__(self, folder: Path, **given: str) -> None:
         self.data, self.port = folder / "data", free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        settings = {"SPOOL_FETCH_NETWORKS": "127.0.0.0/8", "SPOOL_LOG_FORMAT": "text", **given}
+        settings = {
+            "SPOOL_FETCH_NETWORKS": "127.0.0.0/8",
+            "SPOOL_LOG_FORMAT": "text",
+            "SPOOL_DIGEST_JOBS": "1000",
+            **given,
+        }
         environment = {"SPOOL_DATA": str(self.data), "SPOOL_PORT": str(self.port), **settings}
         self.process: Process = python("suite", "-m", "dev", "up", environment=environment, folder=folder)
 

@@ -10,11 +10,11 @@ from typing import Self
 import pika
 from cryptography.fernet import Fernet
 
+from dev.mail.server import MailServer
 from dev.services.server import free_port
 from pipeline import topology
 from pipeline.blobs.gridfs import GridFSBlobs
 from tests.client import Client
-from tests.mailbox import Mailbox
 from tests.processes import ROOT, Process, gunicorn, python, wait_for
 
 USER, PASSWORD = "ada@example.org", "correct horse battery"
@@ -23,8 +23,9 @@ HASTE = {
     "SPOOL_SWEEP_SECONDS": "0.5",
     "SPOOL_LOST_SECONDS": "2",
     "SPOOL_GRACE_SECONDS": "10",
+    "SPOOL_DIGEST_JOBS": "1000",
 }
-"""Short times, so that tests need not wait for long ones."""
+"""Short times, so that tests need not wait for long ones, and a mail for each of the many jobs that they start."""
 
 
 class Installation:
@@ -32,7 +33,7 @@ class Installation:
 
     def __init__(self, folder: Path, catalog: str, users: str, blobs: str, broker: str, **given: str) -> None:
         self.folder, self.catalog, self.blobs, self.broker, self.given = folder, catalog, blobs, broker, given
-        self.mailbox = Mailbox()
+        self.mailbox = MailServer()
         self.ports = {name: free_port() for name in ("gateway", "auth", "speech")}
         self.url = self.address("gateway")
         self.users, self.link_key = users, secrets.token_hex(32)

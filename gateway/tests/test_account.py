@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from gateway.tests.conftest import ADA, World
+from gateway.tests.conftest import ADA, BOB, World
 from gateway.tests.exchanges import TALK, a_file, assert_problem, upload
 
 
@@ -40,6 +40,8 @@ def test_an_account_shows_what_may_be_used_and_what_is(limited: World) -> None:
             "day_speech_minutes": 0,
         },
         "retention": {"keep_original_days": 90, "keep_result_days": None},
+        "mails": "all",
+        "unsubscribed": [],
     }
 
 
@@ -70,12 +72,32 @@ def test_what_is_not_given_stays_and_null_gives_the_default_back(limited: World)
         {"keep_result_days": 1.5},
         {"stored_bytes": 10**12},
         {"owner": "0" * 32},
+        {"mails": "some"},
+        {"mails": ["all"]},
+        {"unsubscribed": []},
     ],
 )
 def test_nothing_else_can_be_changed(limited: World, wrong: dict[str, Any]) -> None:
     before = limited.get("/v1/account").json
     assert_problem(change(limited, **wrong), 422, "invalid")
     assert limited.get("/v1/account").json == before
+
+
+@pytest.mark.parametrize("choice", ["all", "failures", "none", "digest"])
+def test_users_say_which_mails_they_want(world: World, choice: str) -> None:
+    assert change(world, mails=choice).json["mails"] == choice
+    assert change(world, keep_result_days=3).json["mails"] == choice
+    assert world.client.get("/v1/account", headers=world.bob).json["mails"] == "all"
+    assert change(world, mails=None).json["mails"] == "all"
+
+
+def test_a_choice_of_mails_takes_back_that_ones_own_address_has_unsubscribed(world: World) -> None:
+    owner = world.get("/v1/account").json["owner"]
+    for address in (ADA, BOB):
+        world.services.mails.unsubscribe(owner, address)
+    assert world.get("/v1/account").json["unsubscribed"] == [ADA, BOB]
+    assert change(world, keep_result_days=3).json["unsubscribed"] == [ADA, BOB]
+    assert change(world, mails="all").json["unsubscribed"] == [BOB]
 
 
 def test_an_account_is_for_who_has_signed_in(world: World) -> None:

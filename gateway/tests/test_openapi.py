@@ -77,11 +77,12 @@ def test_failures_are_problems(document: dict[str, Any]) -> None:
                 assert list(response["content"]) == ["application/problem+json"]
 
 
-def test_only_sign_in_formats_links_and_dropbox_need_no_token(document: dict[str, Any]) -> None:
+def test_only_sign_in_formats_links_unsubscribing_and_dropbox_need_no_token(document: dict[str, Any]) -> None:
     public = {path for path, _, operation in operations(document) if operation.get("security") != [{"token": []}]}
     linked = {"/v1/links/{token}", "/v1/links/{token}/artifacts/{name}", "/v1/links/{token}/archive"}
     dropbox = {"/v1/connections/dropbox/callback", "/v1/webhooks/dropbox"}
-    assert public == {"/login", "/v1/formats"} | linked | dropbox
+    unsubscribing = {"/v1/unsubscribe/{token}", "/v1/unsubscribe/{token}/undo"}
+    assert public == {"/login", "/v1/formats"} | linked | dropbox | unsubscribing
 
 
 def test_the_upload_is_described_as_a_file(document: dict[str, Any]) -> None:

@@ -5,15 +5,21 @@ from collections.abc import Callable
 from dataclasses import replace
 from email.message import EmailMessage
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from notification.letters import message_id, parse_address
-from notification.tests.conftest import ADDRESS, LETTERS, LINKS, MADE, TASK, WORDS
-from notification.tests.postbox import parsed, text_of
+from dev.mail.server import parsed, text_of
+from notification.ledger import MOST_LETTERS
+from notification.letters import Recipient, message_id, parse_address
+from notification.news import News
+from notification.tests.conftest import ADDRESS, LETTERS, LINKS, MADE, OWNER, TASK, WORDS
 from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.database import now
+from pipeline.mails import Unsubscribing
 
 Write = Callable[..., EmailMessage]
 
@@ -22,25 +28,51 @@ Write = Callable[..., EmailMessage]
 def write(blobs: DirectoryBlobs) -> Write:
     """The mail as its reader gets it."""
 
-    def written(**changes: Any) -> EmailMessage:
-        task = replace(TASK, **changes)
-        mail = LETTERS.write(task, parse_address(ADDRESS), message_id(task.job_id, ADDRESS, "example.org"), blobs)
-        return parsed(mail.as_bytes())
+    def written(*others: News, **changes: Any) -> EmailMessage:
+        return a_mail([News.of(replace(TASK, **changes)), *others], blobs)
 
     return written
 
 
-@pytest.mark.parametrize("subtype", ["plain", "html"])
-def test_links_open_the_mp3_and_the_transcripts_and_nothing_else(write: Write, subtype: str) -> None:
-    tokens = re.findall(r"https://spool\.example\.org/v1/links/([^\s\"<]+)", text_of(write(), subtype))
-    assert [LINKS.open(token).id for token in tokens] == ["c" * 32, "d" * 32, "e" * 32]
+def a_mail(told: list[News], blobs: DirectoryBlobs, address: str = ADDRESS) -> EmailMessage:
+    to = Recipient(OWNER, address, parse_address(address))
+    return parsed(LETTERS.write(told, to, message_id(told[0].job_id, address, "example.org"), blobs).as_bytes())
+
+
+def failed(reason: str | None, event: str = "job.failed") -> dict[str, Any]:
+    return {"args": {"address": ADDRESS, "event": event, "state": "failed", "reason": reason}}
+
+
+def linked(mail: EmailMessage, subtype: str = "plain") -> list[str]:
+    """The files that its links open."""
+    tokens = re.findall(r"https://spool\.example\.org/v1/links/([^\s\"<]+)", text_of(mail, subtype))
+    return [LINKS.open(token).id for token in tokens]
 
 
 @pytest.mark.parametrize("subtype", ["plain", "html"])
-def test_a_mail_says_what_is_ready_how_large_it_is_and_how_it_begins(write: Write, subtype: str) -> None:
+def test_links_open_every_file_results_first_and_nothing_hidden(write: Write, subtype: str) -> None:
+    assert linked(write(), subtype) == [letter * 32 for letter in "cde0a"]
+
+
+@pytest.mark.parametrize("subtype", ["plain", "html"])
+def test_a_mail_says_what_is_ready_how_long_it_is_and_how_it_begins(write: Write, subtype: str) -> None:
     text = text_of(write(), subtype)
-    for said in ("talk.mp4 is ready", "talk.mp3", "1.2 MB", "70 Bytes", WORDS):
+    for said in ("talk.mp4 is ready", "3 min 12 s, English", "talk.mp3", "1.2 MB", "70 Bytes", WORDS):
         assert said in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.2, "1 s"), (59.4, "59 s"), (60, "1 min 00 s"), (3599.6, "1 h 00 min"), (36061, "10 h 01 min")],
+)
+def test_a_length_is_said_as_people_say_it(write: Write, seconds: float, said: str) -> None:
+    assert f"\n{said}, English\n" in text_of(write(seconds=seconds))
+
+
+def test_the_language_is_that_of_the_newest_version(write: Write) -> None:
+    newer = replace(MADE[-1], facts={**MADE[-1].facts, "version": 3, "language": "es", "translated": True})
+    assert "Spanish, translated into English" in text_of(write(artifacts=[newer, *MADE]))
+    assert "3 min 12 s\n" in text_of(write(artifacts=MADE[:-1]))
 
 
 def test_a_mail_says_when_its_links_end(write: Write) -> None:
@@ -51,13 +83,38 @@ def test_a_mail_says_when_its_links_end(write: Write) -> None:
 
 
 @pytest.mark.parametrize("subtype", ["plain", "html"])
-def test_a_failed_job_says_why_and_what_to_do_and_links_what_there_is(write: Write, subtype: str) -> None:
+@pytest.mark.parametrize(
+    ("event", "subject", "advice"),
+    [
+        ("job.failed", "Not finished: talk.mp4", f"https://spool.example.org/v1/jobs/{TASK.job_id}/retry"),
+        ("export.failed", "Export not finished: talk.mp4", "ask for the export again"),
+        ("connection.broken", "Not connected any more: talk.mp4", "/v1/connections/dropbox/start"),
+    ],
+)
+def test_a_failure_is_told_with_its_reason_and_what_to_do(
+    write: Write, subtype: str, event: str, subject: str, advice: str
+) -> None:
     reason = "There is no sound in this recording."
-    mail = write(job_state="failed", job_reason=reason, artifacts=MADE[:3])
-    text = text_of(mail, subtype)
-    assert mail["Subject"] == "Not finished: talk.mp4"
-    for said in (reason, "upload it again", TASK.job_id, "talk.mp3"):
-        assert said in text
+    mail = write(**failed(reason, event), artifacts=MADE)
+    assert mail["Subject"] == subject
+    assert reason in text_of(mail, subtype)
+    assert advice in text_of(mail, subtype)
+    assert "a" * 32 not in linked(mail, subtype)
+
+
+def test_an_export_is_linked_with_all_that_it_made(write: Write) -> None:
+    kinds = [("all.zip", "b"), ("manifest.jsonl", "c")]
+    made = [replace(MADE[0], name=name, kind="audio", id=letter * 32) for name, letter in kinds]
+    mail = write(args={"address": ADDRESS, "event": "export.ready", "state": "done"}, title="July", artifacts=made)
+    assert mail["Subject"] == "Export ready: July"
+    assert "The export July is ready." in text_of(mail)
+    assert linked(mail) == ["b" * 32, "c" * 32]
+
+
+def test_letters_of_earlier_versions_have_it_of_their_job(write: Write) -> None:
+    assert write(args={"address": ADDRESS})["Subject"] == "Ready: talk.mp4"
+    mail = write(args={"address": ADDRESS}, job_state="failed", job_reason="No sound.")
+    assert (mail["Subject"], "No sound." in text_of(mail)) == ("Not finished: talk.mp4", True)
 
 
 def test_a_mail_tells_of_the_end_that_it_was_made_for(write: Write) -> None:
@@ -70,7 +127,7 @@ def test_a_mail_tells_of_the_end_that_it_was_made_for(write: Write) -> None:
 
 
 def test_a_failed_job_without_files_speaks_of_no_links(write: Write) -> None:
-    mail = write(job_state="failed", job_reason="It is no recording.", artifacts=MADE[:1])
+    mail = write(**failed("It is no recording."), artifacts=MADE[:1])
     assert "link" not in text_of(mail) + text_of(mail, "html")
 
 
@@ -79,9 +136,11 @@ def test_html_in_titles_reasons_and_transcripts_stays_text(write: Write, blobs: 
     with blobs.create("evil") as blob:
         blob.write(evil.encode())
     made = [replace(MADE[4], blob="evil", name=f"{evil}.txt")]
-    html = text_of(write(title=evil, job_state="failed", job_reason=evil, artifacts=made), "html")
-    assert "<script" not in html
-    assert html.count("&lt;script&gt;") == 5
+    told = News.of(replace(TASK, title=evil, artifacts=made, **failed(evil)))
+    for mail in (write(title=evil, artifacts=made, **failed(evil)), write(told)):
+        html = text_of(mail, "html")
+        assert "<script" not in html
+        assert html.count("&lt;script&gt;") >= 4
 
 
 def test_titles_with_line_breaks_make_no_headers(write: Write) -> None:
@@ -139,3 +198,90 @@ NO_ADDRESSES = ["", "a", "a@", "@b.org", "g:;", "a@b.org, c@d.org", "a@b.org\r\n
 def test_what_is_not_one_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="address"):
         parse_address(text)
+
+
+HEADERS = {
+    *("From", "To", "Date", "Message-ID", "Auto-Submitted", "Spool-Job", "List-Unsubscribe", "List-Unsubscribe-Post"),
+    *("Subject", "MIME-Version", "Content-Type"),
+}
+
+
+@given(
+    title=st.text(max_size=400), reason=st.text(max_size=100), event=st.sampled_from(["job.done", "connection.broken"])
+)
+def test_no_title_and_no_reason_makes_a_header(
+    tmp_path_factory: pytest.TempPathFactory, title: str, reason: str, event: str
+) -> None:
+    title = title.encode(errors="replace").decode()
+    news = News(TASK.job_id, title, event, reason.encode(errors="replace").decode(), None, ())
+    for told in ([news], [news, news]):
+        mail = a_mail(told, DirectoryBlobs(tmp_path_factory.mktemp("blobs")))
+        assert set(mail.keys()) == HEADERS
+        assert len(mail["To"].addresses) == 1
+        assert mail.defects == []
+
+
+_PIECES = st.sampled_from(
+    ["a", "@", "b.org", "\r\n", "\n", " ", ",", ";", ":", "<", ">", '"', "(", ")", "\\", "Bcc: eve@b.org"]
+)
+
+
+@given(st.one_of(st.text(max_size=60), st.lists(_PIECES, max_size=12).map("".join)))
+def test_an_address_with_or_without_a_name_makes_one_recipient_or_is_refused(text: str) -> None:
+    try:
+        address = parse_address(text)
+    except ValueError:
+        return
+    mail = a_mail([News.of(replace(TASK, artifacts=()))], DirectoryBlobs(Path("/nowhere")), text)
+    assert set(mail.keys()) == HEADERS
+    assert [found.addr_spec for found in mail["To"].addresses] == [address.addr_spec]
+    assert not set(address.addr_spec) & set("\r\n\0")
+
+
+def test_one_click_takes_this_address_off_the_mails_of_this_user(write: Write) -> None:
+    mail = write()
+    assert mail["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    found = re.fullmatch(r"<https://spool\.example\.org/v1/unsubscribe/([^>/]+)>", mail["List-Unsubscribe"])
+    assert found
+    assert Unsubscribing(LINKS).open(found[1]) == (OWNER, ADDRESS)
+    for subtype in ("plain", "html"):
+        assert f"/v1/unsubscribe/{found[1]}" in text_of(mail, subtype)
+
+
+def test_the_address_of_one_click_stands_in_the_mail_as_it_is(blobs: DirectoryBlobs) -> None:
+    """Of long headers `email` makes encoded words, in which no mail program finds an address."""
+    to = f"{'x' * 60}@{'y.' * 100}org"
+    raw = LETTERS.write([News.of(TASK)], Recipient(OWNER, to, parse_address(to)), "<a@b.org>", blobs).as_bytes()
+    (line,) = [line for line in raw.split(b"\r\n") if line.startswith(b"List-Unsubscribe: ")]
+    assert re.fullmatch(rb"List-Unsubscribe: <https://spool\.example\.org/v1/unsubscribe/[\w.-]+>", line)
+    assert len(line) < 998
+
+
+MANY = [
+    News("3" * 32, "one.mp4", "job.done", None, 60, MADE),
+    News("4" * 32, "two.mp4", "job.failed", "There is no sound in it.", None, MADE[:1]),
+    News("5" * 32, "three.mp4", "job.done", None, 61, MADE),
+]
+
+
+@pytest.mark.parametrize("subtype", ["plain", "html"])
+def test_a_digest_tells_of_all_failures_first(blobs: DirectoryBlobs, subtype: str) -> None:
+    mail = a_mail(MANY, blobs)
+    text = text_of(mail, subtype)
+    places = [text.index(said) for said in ("two.mp4", "There is no sound in it.", "4" * 32, "one.mp4", "three.mp4")]
+    assert places == sorted(places)
+    assert mail["Subject"] == "1 not finished, 2 ready: two.mp4 and 2 more"
+    assert linked(mail, subtype) == ["c" * 32, "e" * 32] * 2
+    assert mail.get_all("Spool-Job") == [news.job_id for news in MANY]
+
+
+def test_a_digest_of_what_is_ready_speaks_of_no_failures(blobs: DirectoryBlobs) -> None:
+    mail = a_mail([MANY[0], MANY[2]], blobs)
+    assert mail["Subject"] == "2 ready: one.mp4 and 1 more"
+    assert "finished" not in text_of(mail)
+
+
+def test_a_digest_of_as_many_as_may_be_is_shown_whole_by_mail_programs(blobs: DirectoryBlobs) -> None:
+    """They cut HTML after 102 kB."""
+    mail = a_mail(MANY[:1] * MOST_LETTERS, blobs)
+    assert len(text_of(mail, "html").encode()) < 102_000

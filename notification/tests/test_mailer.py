@@ -1,25 +1,25 @@
 """The contract of both mailers, and what SMTP alone has."""
 
 import socket
+import ssl
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
 from email.message import EmailMessage
 from email.policy import SMTP
-from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
+import trustme
 from aiosmtpd.smtp import AuthResult, LoginPassword
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
-from notification.mailer import FolderMailer, Permanent, SmtpMailer, Temporary, Unclear, mailer
-from notification.tests.postbox import Postbox, parsed, server_context, text_of
-from pipeline.database import now
+from dev.mail.faults import Fault
+from dev.mail.server import MailServer, parsed, text_of
+from dev.waiting import eventually
+from notification.mailer import FolderMailer, NotNow, Permanent, SmtpMailer, Temporary, Unclear, mailer
+from notification.smtp import Pool
 
 Received = Callable[[], list[EmailMessage]]
 
@@ -36,18 +36,23 @@ def nothing() -> None:
 
 
 @pytest.fixture
-def smtp(serve: Callable[..., int]) -> SmtpMailer:
-    made = mailer(f"smtp://127.0.0.1:{serve()}")
+def smtp(server: MailServer) -> Iterator[SmtpMailer]:
+    made = mailer(server.url)
     assert isinstance(made, SmtpMailer)
-    return made
+    yield made
+    made.pool.close()
+
+
+def impatient(smtp: SmtpMailer, **server: Any) -> SmtpMailer:
+    return SmtpMailer(Pool(replace(smtp.pool.server, **server)))
 
 
 @pytest.fixture(params=["smtp", "file"])
 def either(
-    request: pytest.FixtureRequest, postbox: Postbox, tmp_path: Path
+    request: pytest.FixtureRequest, server: MailServer, tmp_path: Path
 ) -> tuple[SmtpMailer | FolderMailer, Received]:
     if request.param == "smtp":
-        return request.getfixturevalue("smtp"), lambda: postbox.mails
+        return request.getfixturevalue("smtp"), lambda: server.mails
     folder = tmp_path / "mails of today"
     made = mailer(folder.as_uri())
     assert isinstance(made, FolderMailer)
@@ -113,93 +118,167 @@ def test_mail_files_are_for_their_owner_and_nothing_else_is_left(tmp_path: Path)
 
 
 def test_a_server_that_never_greets_is_temporary(smtp: SmtpMailer) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        deaf = replace(smtp, port=silent.getsockname()[1], seconds=0.2)
-        with pytest.raises(Temporary):
-            deaf.send(a_message(), nothing)
-
-
-def test_a_server_that_never_answers_the_message_is_unclear(smtp: SmtpMailer, postbox: Postbox) -> None:
-    postbox.answering.clear()
-    with pytest.raises(Unclear):
-        replace(smtp, seconds=5).send(a_message(), nothing)
-    postbox.answering.set()
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(Temporary):
+        impatient(smtp, port=silent.getsockname()[1], seconds=0.2).send(a_message(), nothing)
 
 
 @pytest.mark.parametrize(
-    ("step", "answer", "error"),
+    ("step", "error"),
+    [("EHLO", Temporary), ("MAIL", Temporary), ("RCPT", Temporary), ("DATA", Temporary), ("END", Unclear)],
+)
+def test_a_server_that_says_nothing_any_more_is_given_up(
+    smtp: SmtpMailer, server: MailServer, step: str, error: type[Exception]
+) -> None:
+    server.faults = [Fault.parse(f"{step} hang")]
+    with pytest.raises(error):
+        impatient(smtp, seconds=2).send(a_message(), nothing)
+    server.going_on.set()
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
     [
-        ("MAIL", "451 4.3.0 later", Temporary),
-        ("MAIL", "530 5.7.0 authentication required", Temporary),
-        ("RCPT", "450 4.2.1 later", Temporary),
-        ("RCPT", "421 4.3.2 closing", Temporary),
-        ("RCPT", "550 5.1.1 nobody", Permanent),
-        ("DATA", "452 4.3.1 full", Temporary),
-        ("DATA", "554 5.6.0 no", Permanent),
-        ("DATA", "well, yes", Unclear),
+        ("CONNECT 421 4.3.2 too busy", Temporary),
+        ("MAIL 451 4.3.0 later", Temporary),
+        ("MAIL 530 5.7.0 authentication required", Temporary),
+        ("MAIL 550 5.7.1 not you", Permanent),
+        ("RCPT 450 4.1.2 Domain not found", NotNow),
+        ("RCPT 451 4.7.1 greylisted", NotNow),
+        ("RCPT 421 4.3.2 closing", Temporary),
+        ("RCPT 550 5.1.1 nobody", Permanent),
+        ("DATA 451 4.3.0 later", Temporary),
+        ("DATA 554 5.6.0 no", Permanent),
+        ("DATA 250 what", Temporary),
+        ("END 452 4.3.1 full", Temporary),
+        ("END 554 5.6.0 no", Permanent),
+        ("END well, yes", Unclear),
+        ("MAIL cut", Temporary),
+        ("RCPT cut", Temporary),
+        ("DATA cut", Temporary),
+        ("END cut", Unclear),
     ],
 )
-def test_answers_are_told_apart(
-    smtp: SmtpMailer, postbox: Postbox, step: str, answer: str, error: type[Exception]
+def test_answers_are_told_apart_and_the_next_mail_goes_out(
+    smtp: SmtpMailer, server: MailServer, fault: str, error: type[Exception]
 ) -> None:
-    postbox.answers = {step: answer}
-    with pytest.raises(error, match=answer[4:]):
+    server.faults = [Fault.parse(fault)]
+    with pytest.raises(error) as caught:
         smtp.send(a_message(), nothing)
+    assert caught.type is error
+    server.mails.clear()
+    smtp.send(a_message(), nothing)
+    assert len(server.mails) == 1
 
 
-def test_a_password_is_decoded_and_accepted(serve: Callable[..., int], postbox: Postbox) -> None:
+def test_one_connection_takes_many_mails(smtp: SmtpMailer, server: MailServer) -> None:
+    for _ in range(5):
+        smtp.send(a_message(), nothing)
+    assert (len(server.mails), len(server.conversations)) == (5, 1)
+
+
+def test_what_was_begun_and_not_ended_is_forgotten_before_the_next_mail(smtp: SmtpMailer, server: MailServer) -> None:
+    server.faults = [Fault.parse("RCPT 550 5.1.1 nobody")]
+    with pytest.raises(Permanent):
+        smtp.send(a_message(), nothing)
+    smtp.send(a_message(), nothing)
+    assert (len(server.mails), len(server.conversations)) == (1, 1)
+
+
+@pytest.mark.parametrize("fault", ["RSET cut", "RSET 421 4.3.2 closing"])
+def test_a_connection_that_does_not_stand_any_more_is_replaced(
+    smtp: SmtpMailer, server: MailServer, fault: str
+) -> None:
+    smtp.send(a_message(), nothing)
+    server.faults = [Fault.parse(fault)]
+    smtp.send(a_message(), nothing)
+    assert (len(server.mails), len(server.conversations)) == (2, 2)
+
+
+def test_a_server_that_was_started_again_is_connected_to_again(smtp: SmtpMailer, server: MailServer) -> None:
+    smtp.send(a_message(), nothing)
+    server.stop()
+    server.start()
+    smtp.send(a_message(), nothing)
+    assert (len(server.mails), len(server.conversations)) == (2, 2)
+
+
+def test_an_idle_connection_ends(smtp: SmtpMailer, server: MailServer) -> None:
+    made = SmtpMailer(Pool(smtp.pool.server, idle=0.05))
+    made.send(a_message(), nothing)
+    eventually(lambda: not server.open)
+    made.send(a_message(), nothing)
+    assert len(server.conversations) == 2
+
+
+def test_connections_end_with_their_pool(smtp: SmtpMailer, server: MailServer) -> None:
+    made = SmtpMailer(Pool(smtp.pool.server))
+    made.send(a_message(), nothing)
+    assert server.open
+    del made
+    eventually(lambda: not server.open)
+
+
+def test_mails_that_go_out_at_the_same_time_have_connections_of_their_own(smtp: SmtpMailer, server: MailServer) -> None:
+    server.at_rcpt = 3
+    for _ in range(2):
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(lambda number: smtp.send(a_message(str(number)), nothing), range(3)))
+    assert sorted(mail["Subject"] for mail in server.mails) == sorted("012" * 2)
+    assert len(server.conversations) == 3
+
+
+def test_a_password_is_decoded_and_accepted() -> None:
     def check(_server: object, _session: object, _envelope: object, _kind: str, given: LoginPassword) -> AuthResult:
         right = (given.login, given.password) == (b"ada@example.org", b"p/w:d %")
         return AuthResult(success=right, handled=False)
 
-    port = serve(authenticator=check, auth_require_tls=False)
-    mailer(f"smtp://ada%40example.org:p%2Fw%3Ad%20%25@127.0.0.1:{port}").send(a_message(), nothing)
-    assert len(postbox.mails) == 1
-    with pytest.raises(Temporary):
-        mailer(f"smtp://ada%40example.org:wrong@127.0.0.1:{port}").send(a_message(), nothing)
+    with MailServer(authenticator=check, auth_require_tls=False) as server:
+        mailer(f"smtp://ada%40example.org:p%2Fw%3Ad%20%25@127.0.0.1:{server.port}").send(a_message(), nothing)
+        assert len(server.mails) == 1
+        with pytest.raises(Temporary):
+            mailer(f"smtp://ada%40example.org:wrong@127.0.0.1:{server.port}").send(a_message(), nothing)
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of 127.0.0.1, signed by itself, with its key, in one PEM file."""
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "mail")])
-    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-    builder = builder.not_valid_before(now() - timedelta(days=1)).not_valid_after(now() + timedelta(days=1))
-    alternative = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
-    signed = builder.add_extension(alternative, critical=False).sign(key, hashes.SHA256())
-    path = tmp_path_factory.mktemp("tls") / "server.pem"
-    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    path.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain) + signed.public_bytes(pem))
-    return path
+def authority() -> trustme.CA:
+    return trustme.CA()
 
 
 @pytest.fixture(params=["starttls", "implicit"])
-def encrypted(request: pytest.FixtureRequest, serve: Callable[..., int], certificate: Path) -> str:
-    context = server_context(str(certificate))
-    if request.param == "implicit":
-        return f"smtps://127.0.0.1:{serve(ssl_context=context)}"
-    return f"smtp://127.0.0.1:{serve(tls_context=context, require_starttls=True)}?tls=starttls"
+def encrypted(request: pytest.FixtureRequest, authority: trustme.CA) -> Iterator[tuple[str, MailServer]]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    implicit = request.param == "implicit"
+    options = {"ssl_context": context} if implicit else {"tls_context": context, "require_starttls": True}
+    with MailServer(**options) as server:
+        address = f"127.0.0.1:{server.port}"
+        yield f"smtps://{address}" if implicit else f"smtp://{address}?tls=starttls", server
 
 
 def test_mail_goes_encrypted_to_a_server_that_can_be_trusted(
-    encrypted: str, certificate: Path, postbox: Postbox, monkeypatch: pytest.MonkeyPatch
+    encrypted: tuple[str, MailServer], authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    mailer(encrypted).send(a_message(), nothing)
-    assert len(postbox.mails) == 1
-    assert postbox.conversations[-1] == "tls"
+    url, server = encrypted
+    with authority.cert_pem.tempfile() as trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", trusted)
+        made = mailer(url)
+        for _ in range(2):
+            made.send(a_message(), nothing)
+    assert len(server.mails) == 2
+    assert server.conversations[-1] == "tls"
 
 
-def test_no_mail_goes_to_a_server_that_cannot_be_trusted(encrypted: str, postbox: Postbox) -> None:
+def test_no_mail_goes_to_a_server_that_cannot_be_trusted(encrypted: tuple[str, MailServer]) -> None:
+    url, server = encrypted
     with pytest.raises(Temporary, match="certificate"):
-        mailer(encrypted).send(a_message(), nothing)
-    assert postbox.mails == []
+        mailer(url).send(a_message(), nothing)
+    assert server.mails == []
 
 
-def test_no_mail_goes_unencrypted_where_encryption_was_asked_for(serve: Callable[..., int], postbox: Postbox) -> None:
+def test_no_mail_goes_unencrypted_where_encryption_was_asked_for(server: MailServer) -> None:
     with pytest.raises(Temporary, match="STARTTLS"):
-        mailer(f"smtp://127.0.0.1:{serve()}?tls=starttls").send(a_message(), nothing)
-    assert postbox.mails == []
+        mailer(f"{server.url}?tls=starttls").send(a_message(), nothing)
+    assert server.mails == []
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from dev.mail.server import parsed
 from notification.tests.conftest import TASK
-from notification.tests.postbox import parsed
 from notification.worker import handlers
 from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.settings import Settings
