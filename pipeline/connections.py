@@ -20,7 +20,6 @@ from pipeline.connection_rows import (
     go_on,
     lock,
     lock_all,
-    reopen,
     rest,
     view,
     wake,
@@ -117,7 +116,6 @@ class Connections:
         def act(session: Session, job: JobRow, row: ConnectionRow) -> Sequence[Message]:
             _expect(session, job, row, "paused", *(["broken"] if row.account_id else []))
             row.state, row.reason = "active", None
-            reopen(job)
             return go_on(session, row.id)
 
         return self._act(owner, connection_id, act)
