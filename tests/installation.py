@@ -57,6 +57,7 @@ class Installation:
                 **shared,
                 "SPOOL_AUTH_URL": f"http://127.0.0.1:{self.ports['auth']}",
                 "SPOOL_LINK_KEYS": self.link_key,
+                "SPOOL_PUBLIC_URL": self.url,
                 "SPOOL_SECRET_KEYS": self.secret_key,
             },
             "sync": {
