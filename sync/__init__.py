@@ -1,1 +1,1 @@
-"""Bytes from elsewhere: recordings fetched by their address."""
+"""Bytes from elsewhere, and back: recordings by their address, connected Dropbox accounts, exports."""

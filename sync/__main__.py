@@ -1,4 +1,4 @@
-"""`python -m sync`: a worker that fetches recordings by their addresses, and writes down what an export has."""
+"""`python -m sync`: a worker that fetches recordings, keeps up with connected accounts, and writes down what an export has."""
 
 from pipeline import wiring
 from pipeline.settings import Settings
