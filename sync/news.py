@@ -72,7 +72,7 @@ class News:
         row.path_lower, row.folder_id, row.round = file.path.lower(), self.folder.id, self.folder.round
         if row.state in ("taken", "gone") and not is_new:
             row.state = "taken"
-        elif (edited := own.edited(file)) and is_new:
+        elif edited := own.edited(file):
             _is_ours(row)
             self._revise(row, edited)
         elif own.holds(file):

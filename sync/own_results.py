@@ -17,7 +17,7 @@ class OwnResults:
     """Those among the files of one page."""
 
     contents: frozenset[str]
-    """Content hashes that are ours, also of jobs that are deleted by now."""
+    """Content hashes that are ours, also of jobs that are deleted by now, and those of edits that were seen before."""
     by_id: dict[str, ReturnedFileRow]
     by_path: dict[str, ReturnedFileRow]
 
@@ -37,11 +37,17 @@ def is_text(name: str) -> bool:
 
 def own_results(session: Session, connection_id: str, files: Sequence[RemoteFile]) -> OwnResults:
     """Of a file that was returned several times, the last counts."""
-    hashes = {file.content_hash for file in files}
+    hashes, ids = {file.content_hash for file in files}, {file.id for file in files}
     texts = {file.path for file in files if is_text(file.path)}
-    row = ReturnedFileRow
-    found = or_(row.content_hash.in_(hashes), row.remote_id.in_({file.id for file in files}), row.path.in_(texts))
-    rows = session.scalars(select(row).where(row.connection_id == connection_id, found).order_by(row.at, row.id)).all()
+    returned = select(ReturnedFileRow).where(
+        ReturnedFileRow.connection_id == connection_id,
+        or_(
+            ReturnedFileRow.content_hash.in_(hashes),
+            ReturnedFileRow.remote_id.in_(ids),
+            ReturnedFileRow.path.in_(texts),
+        ),
+    )
+    rows = session.scalars(returned.order_by(ReturnedFileRow.at, ReturnedFileRow.id)).all()
     seen = RemoteFileRow.connection_id == connection_id, RemoteFileRow.state == "result"
     known = session.scalars(select(RemoteFileRow.content_hash).where(*seen, RemoteFileRow.content_hash.in_(hashes)))
     return OwnResults(

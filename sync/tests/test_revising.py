@@ -185,7 +185,8 @@ def test_one_edit_after_the_other(transcribed: Watched) -> None:
         transcribed.watch()
     assert _texts(transcribed) == ["Rabbits eat clover.", "Dogs run slowly."]
     assert [version.facts.version for version in _versions(transcribed)] == [4, 3, 2, 1]
-    assert b"Dogs run slowly." in transcribed.dropbox.read("/Talks/talk.txt")
+    for kind in KINDS:
+        assert b"Dogs run slowly." in transcribed.dropbox.read(f"/Talks/talk.{kind}")
 
 
 def test_an_edit_that_says_the_same_makes_no_version(transcribed: Watched) -> None:
