@@ -1,8 +1,8 @@
 """All files of an export as one zip, with its manifests."""
 
 import io
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from itertools import islice
 from typing import BinaryIO
 
@@ -15,7 +15,6 @@ from pipeline.exports import LINES, ManifestLine, read_manifest
 from pipeline.jobs import Job
 from pipeline.names import stem
 from pipeline.problems import Problem
-from pipeline.work import Artifact
 
 BATCH = 500
 """Files that are looked up at once."""
@@ -53,10 +52,10 @@ class Contents:
         for made in self._export.artifacts:
             yield Entry(made.name, moment, made.bytes, partial(self._blobs.open, made.blob))
         for lines in self._batches():
-            there = self._exports.unchanged(self._owner, lines)
+            there = cache(partial(self._exports.unchanged, self._owner, lines))
             for line in lines:
                 if line.fid not in self._missing:
-                    yield Entry(line.name, line.created_at, line.size, partial(self._open, there.get(line.fid)))
+                    yield Entry(line.name, line.created_at, line.size, partial(self._open, there, line.fid))
         if self._missing:
             named = "".join(f"{name}\n" for name in self._missing.values()).encode()
             yield Entry(MISSING, moment, len(named), partial(io.BytesIO, named))
@@ -71,7 +70,8 @@ class Contents:
         while batch := list(islice(lines, BATCH)):
             yield batch
 
-    def _open(self, found: Artifact | None) -> BinaryIO:
-        if found is None:
-            raise BlobMissing("a file has gone since the zip was begun")
-        return self._blobs.open(found.blob)
+    def _open(self, there: Callable[[], Mapping[str, str]], fid: str) -> BinaryIO:
+        """`there` is asked when the first file of its batch is sent: for the length of the zip nobody is."""
+        if fid not in there():
+            raise BlobMissing(fid)
+        return self._blobs.open(there()[fid])

@@ -35,7 +35,8 @@ class Mirror:
     ) -> None:
         """It leaves out the jobs `others`, and begins at `cursor` where the folder is empty."""
         self.client, self.folder, self.others, self.left = client, folder, others, cut_after
-        self._first, self.fetched = {"cursor": cursor, "jobs": {}}, 0
+        self._first: dict[str, Any] = {"cursor": cursor, "jobs": {}}
+        self.fetched = 0
 
     @property
     def _state(self) -> Path:
@@ -45,8 +46,8 @@ class Mirror:
         """Until nothing is left to be told. Raises Cut after so many files."""
         more = True
         while more:
-            known = json.loads(self._state.read_text()) if self._state.exists() else self._first
-            query = {"limit": 2, "cursor": known["cursor"]}
+            known: dict[str, Any] = json.loads(self._state.read_text()) if self._state.exists() else self._first
+            query: dict[str, Any] = {"limit": 2, "cursor": known["cursor"]}
             page = self.client.http.get("/v1/exports/changes", params=query).raise_for_status().json()
             for item in (item for item in page["items"] if item["job"] not in self.others):
                 known["jobs"][item["job"]] = self._apply(item, known["jobs"].get(item["job"], []))
