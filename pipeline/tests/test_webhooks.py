@@ -140,8 +140,14 @@ def test_of_several_at_once_none_is_too_many(webhooks: Webhooks) -> None:
 
 
 def test_an_address_that_jobs_name_has_one_webhook(webhooks: Webhooks, catalog: Engine) -> None:
+    together = Barrier(4, timeout=30)
+
+    def name(_number: int) -> None:
+        together.wait()
+        webhooks.name(OWNER, URL)
+
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: webhooks.name(OWNER, URL), range(8)))
+        list(pool.map(name, range(4)))
     webhooks.name(STRANGER, URL)
     (found,) = webhooks.list(OWNER)
     assert (found.url, found.by_job) == (URL, True)
