@@ -111,7 +111,7 @@ class Letters:
             "reason": news.reason,
             "job_id": news.job_id,
             "api": self.public_url.rstrip("/"),
-            "downloads": self._downloads(news.files),
+            "downloads": [*self._archive(news), *self._downloads(news.files)],
             "summary": ", ".join(filter(None, (_length(news.seconds), _language(news.artifacts)))),
             "excerpt": _excerpt(news, blobs),
         }
@@ -125,6 +125,14 @@ class Letters:
         ]
         failed, ready = [line for line in lines if line["failed"]], [line for line in lines if not line["failed"]]
         return {"failed": failed, "ready": ready, "title": _subject_of_many(told), "api": self.public_url.rstrip("/")}
+
+    def _archive(self, news: News) -> list[Download]:
+        """Of an export, all its files as one."""
+        sizes = [made.facts["bytes"] for made in news.artifacts if "bytes" in made.facts]
+        if news.event != "export.ready" or not sizes:
+            return []
+        url = self._url("links", self.links.sign_job(news.job_id))
+        return [Download("All files in one zip", sizes[0], f"{url}/archive")]
 
     def _downloads(self, files: Iterable[Artifact]) -> list[Download]:
         return [Download(made.name, made.bytes, self._url("links", self.links.sign(made.id))) for made in files]
@@ -140,7 +148,7 @@ def message_id(task_id: str, address: str, domain: str) -> str:
 
 def parse_address(text: str) -> Address:
     """One mail address in ASCII, with or without a name before it. Raises ValueError for anything else."""
-    with suppress(IndexError):  # the parser's own, for what ends at the @
+    with suppress(Exception):  # the parser stumbles over some of what is no address, `a@` and `:;0` among them
         parsed = SMTP.header_factory("To", text)
         match parsed.addresses:
             case [Address() as address] if not parsed.defects and address.addr_spec.isascii():

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dev.mail.server import parsed, text_of
@@ -102,13 +102,17 @@ def test_a_failure_is_told_with_its_reason_and_what_to_do(
     assert "a" * 32 not in linked(mail, subtype)
 
 
-def test_an_export_is_linked_with_all_that_it_made(write: Write) -> None:
-    kinds = [("all.zip", "b"), ("manifest.jsonl", "c")]
-    made = [replace(MADE[0], name=name, kind="audio", id=letter * 32) for name, letter in kinds]
+def test_an_export_is_linked_as_a_whole_and_with_its_manifests(write: Write) -> None:
+    facts = {"files": 3, "bytes": 7_000_000, "jobs": 1}
+    named = [("manifest.jsonl", "b"), ("manifest.csv", "c")]
+    made = [replace(MADE[0], name=name, kind="manifest", id=letter * 32, facts=facts) for name, letter in named]
     mail = write(args={"address": ADDRESS, "event": "export.ready", "state": "done"}, title="July", artifacts=made)
     assert mail["Subject"] == "Export ready: July"
-    assert "The export July is ready." in text_of(mail)
-    assert linked(mail) == ["b" * 32, "c" * 32]
+    for said in ("The export July is ready.", "All files in one zip (7.0 MB)", "manifest.csv"):
+        assert said in text_of(mail)
+    archive, *manifests = re.findall(r"https://spool\.example\.org/v1/links/(\S+)", text_of(mail))
+    assert LINKS.open(archive.removesuffix("/archive")).id == TASK.job_id
+    assert [LINKS.open(token).id for token in manifests] == ["b" * 32, "c" * 32]
 
 
 def test_letters_of_earlier_versions_have_it_of_their_job(write: Write) -> None:
@@ -191,7 +195,17 @@ def test_the_message_id_tells_jobs_and_addresses_apart_and_hides_the_address() -
     assert not any("b.c" in made for made in ids)
 
 
-NO_ADDRESSES = ["", "a", "a@", "@b.org", "g:;", "a@b.org, c@d.org", "a@b.org\r\nBcc: c@d.org", "a@b.org\r\n\r\nhi"]
+NO_ADDRESSES = [
+    "",
+    ":;0",
+    "a",
+    "a@",
+    "@b.org",
+    "g:;",
+    "a@b.org, c@d.org",
+    "a@b.org\r\nBcc: c@d.org",
+    "a@b.org\r\n\r\nhi",
+]
 
 
 @pytest.mark.parametrize("text", [*NO_ADDRESSES, "Ada\n <a@b.org>", "a\x00@b.org", "ä@b.org", "a@ä.org"])
@@ -226,6 +240,7 @@ _PIECES = st.sampled_from(
 )
 
 
+@settings(max_examples=400)
 @given(st.one_of(st.text(max_size=60), st.lists(_PIECES, max_size=12).map("".join)))
 def test_an_address_with_or_without_a_name_makes_one_recipient_or_is_refused(text: str) -> None:
     try:
