@@ -4,7 +4,20 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import convert, crowd, downloads, embedded, figures, hours, installed, speech, transcribe, uploads, wer
+from bench import (
+    convert,
+    crowd,
+    downloads,
+    dropbox,
+    embedded,
+    figures,
+    hours,
+    installed,
+    speech,
+    transcribe,
+    uploads,
+    wer,
+)
 
 PARTS = (
     embedded.measure,
@@ -17,6 +30,7 @@ PARTS = (
     installed.with_servers,
     uploads.measure,
     crowd.measure,
+    dropbox.measure,
 )
 
 

@@ -99,11 +99,12 @@ class Servers:
     ) -> None:
         self._private.__exit__(kind, error, trace)
 
-    def on_gridfs(self, folder: Path) -> Installation:
-        return self._installation(folder, database_url(self._mongo.url, "blobs"))
+    def on_gridfs(self, folder: Path, **given: str) -> Installation:
+        """`given`: settings of all services."""
+        return self._installation(folder, database_url(self._mongo.url, "blobs"), **given)
 
     def on_directory(self, folder: Path, **given: str) -> Installation:
-        """`given`: settings of all services."""
+        """As `on_gridfs`."""
         return self._installation(folder, (folder / "blobs").as_uri(), **given)
 
     def _installation(self, folder: Path, blobs: str, **given: str) -> Installation:

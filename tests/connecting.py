@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 
 from dev.dropbox.account import Account
+from dev.dropbox.content import Content
 from dev.dropbox.stand_in import DropboxStandIn
 from dev.waiting import eventually
 from pipeline.database import now
@@ -48,7 +49,7 @@ def sync(client: Client, connection: str) -> None:
     eventually(lambda: state(client, connection)["checked_at"] != before, timeout=60)
 
 
-def put(account: Account, path: str, content: bytes) -> None:
+def put(account: Account, path: str, content: bytes | Content) -> None:
     """A file that has been there for an hour."""
     account.put(path, content, modified=now() - timedelta(hours=1))
 
