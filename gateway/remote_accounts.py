@@ -17,7 +17,7 @@ from pipeline.options import Options, StrictOptions
 from pipeline.problems import Problem
 from pipeline.wishes import MOST_FOLDERS, Conflict, FolderPath, Results, Wishes
 
-api = private_routes("connections", [404, 409, 422, 429, 503])
+api = private_routes("connections", [404, 409, 422, 429, 501, 503])
 
 _FIELDS = Wishes.model_fields
 

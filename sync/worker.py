@@ -15,18 +15,18 @@ from pipeline.network import tls_context
 from pipeline.settings import Settings
 from pipeline.vault import vault
 from pipeline.work import Handler, Progress, Result, Task
-from sync.accounts import Accounts
-from sync.connecting import connect, disconnect
-from sync.dropbox import App
+from sync.by_address.fetch import Limits, fetch
+from sync.dropbox.account import App
+from sync.dropbox.accounts import Accounts
+from sync.dropbox.connecting import connect, disconnect
+from sync.dropbox.fetching import fetch_found
+from sync.dropbox.returned_files import ReturnedFiles
+from sync.dropbox.returning import put_back
 from sync.export import exporter
-from sync.fetching import fetch_found
-from sync.handler import Limits, fetch
-from sync.remote_files import RemoteFiles
-from sync.returned_files import ReturnedFiles
-from sync.returning import put_back
-from sync.revising import Books, revise
-from sync.taking import Rules
-from sync.watching import Watch, listen, watch
+from sync.watching.remote_files import RemoteFiles
+from sync.watching.revise import Books, revise
+from sync.watching.taking import Rules
+from sync.watching.watch import Watch, listen, watch
 
 
 def handlers(settings: Settings, catalog: Engine) -> Mapping[str, Handler]:

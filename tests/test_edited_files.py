@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline.errors import Reject
 from pipeline.options import Format, Options
 from pipeline.transcript import About, Layer, Segment, Word, fold, write_layer
-from sync.edits import edited
+from sync.edits.edited import edited
 from transcriber.formats import FORMATS
 from transcriber.tests.speech import LATIN, NASTY, anything, chaos, talk
 

@@ -15,7 +15,7 @@ from pipeline.network import Resolver, look_up
 from pipeline.options import Options
 from pipeline.tests.conftest import catalog, store
 from pipeline.work import Artifact, Progress, Task
-from sync.handler import Limits, fetch
+from sync.by_address.fetch import Limits, fetch
 from sync.tests.linked import app, linked
 from sync.tests.site import Site, running
 from sync.tests.watched import watched

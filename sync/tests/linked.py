@@ -27,12 +27,12 @@ from pipeline.tests.makers import ADDRESS, OWNER
 from pipeline.vault import Vault
 from pipeline.wishes import Wishes
 from pipeline.work import Artifact, NextTask, Progress, Result, Task
-from sync.accounts import Accounts
-from sync.dropbox import App
-from sync.fetching import fetch_found
-from sync.handler import Limits
-from sync.returned_files import ReturnedFiles
-from sync.returning import put_back
+from sync.by_address.fetch import Limits
+from sync.dropbox.account import App
+from sync.dropbox.accounts import Accounts
+from sync.dropbox.fetching import fetch_found
+from sync.dropbox.returned_files import ReturnedFiles
+from sync.dropbox.returning import put_back
 
 
 def quiet(_percent: float, _speed: float | None = None) -> None:

@@ -2,7 +2,7 @@ import pytest
 
 from pipeline.address import CREDENTIALS, MALFORMED, SCHEMES
 from pipeline.errors import Reject
-from sync.address import DOWNGRADE, follow, last_segment
+from sync.by_address.address import DOWNGRADE, follow, last_segment
 
 
 @pytest.mark.parametrize(

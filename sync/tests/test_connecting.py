@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from dev.dropbox.faults import later
 from dev.dropbox.grants import challenge
+from pipeline.authorizations import SCOPES
 from pipeline.catalog import ConnectionRow
 from pipeline.connection_rows import Connection
 from pipeline.database import transaction
@@ -19,9 +20,8 @@ from pipeline.tasks import Tasks
 from pipeline.tests.makers import ADDRESS, OWNER
 from pipeline.wishes import Wishes
 from pipeline.work import Result, Task
-from sync import connecting, dropbox_errors
-from sync.connecting import connect, disconnect
-from sync.dropbox import SCOPES
+from sync.dropbox import connecting, errors
+from sync.dropbox.connecting import connect, disconnect
 from sync.tests.linked import Linked, quiet
 
 VERIFIER = "v" * 64
@@ -87,7 +87,7 @@ def test_a_sign_in_that_dropbox_does_not_take_says_what_to_do(linked: Linked, wr
     if wrong == "used":
         _connect(linked, _begin(linked, code))
     found = _connect(linked, _begin(linked, "nonsense" if wrong == "code" else code))
-    assert (found.state, found.reason) == ("broken", dropbox_errors.CODE)
+    assert (found.state, found.reason) == ("broken", errors.CODE)
 
 
 def test_all_scopes_have_to_be_allowed(linked: Linked) -> None:

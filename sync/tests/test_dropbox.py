@@ -12,8 +12,8 @@ from dev.dropbox.errors import Refused, conflict, unauthorized
 from dev.dropbox.faults import Fault, later, refused
 from dev.dropbox.stand_in import DropboxStandIn
 from pipeline.errors import Interrupted, Retry
-from sync import dropbox_errors, patience
-from sync.dropbox import Account, App, Broken, CursorReset, Gone, Missing, RemoteFile, Taken
+from sync.dropbox import errors, patience
+from sync.dropbox.account import Account, App, Broken, CursorReset, Gone, Missing, RemoteFile, Taken
 from sync.tests.linked import an_app
 
 NAMED = "/Talks/Été.mp4"
@@ -138,7 +138,7 @@ def test_the_same_once_more_is_no_conflict(account: Account) -> None:
 
 
 def test_an_upload_that_arrives_as_something_else_is_noticed(account: Account) -> None:
-    with pytest.raises(Retry, match=dropbox_errors.SPOILED):
+    with pytest.raises(Retry, match=errors.SPOILED):
         account.upload("/a.txt", BytesIO(b"one"), 3, content_hash(b"two"))
 
 
@@ -146,7 +146,7 @@ def test_a_revoked_account_does_not_open_any_more(account: Account) -> None:
     account.revoke()
     with pytest.raises(Broken) as broken:
         account.who()
-    assert broken.value.reason == dropbox_errors.REVOKED
+    assert broken.value.reason == errors.REVOKED
 
 
 LIST: Callable[[Account], object] = lambda account: account.list_folder("")  # noqa: E731
@@ -155,21 +155,21 @@ LIST: Callable[[Account], object] = lambda account: account.list_folder("")  # n
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
-        ("500", dropbox_errors.TROUBLE),
-        ("503", dropbox_errors.TROUBLE),
-        ("html", dropbox_errors.TROUBLE),
-        ("close", dropbox_errors.AWAY),
-        ("lost", dropbox_errors.AWAY),
-        ("cut", dropbox_errors.AWAY),
-        (refused(Refused(200, "<!doctype html>", {"Content-Type": "text/html"})), dropbox_errors.UNCLEAR),
-        (refused(Refused(200, {"entries": 7})), dropbox_errors.UNCLEAR),
-        (refused(Refused(200, "nonsense", {"Content-Type": "application/json"})), dropbox_errors.UNCLEAR),
-        (refused(Refused(401, "who are you?")), dropbox_errors.UNCLEAR),
-        (refused(Refused(403, {"error": {".tag": "no_permission"}})), dropbox_errors.TROUBLE),
-        (refused(Refused(403, "no")), dropbox_errors.UNCLEAR),
-        (refused(Refused(400, "no such thing")), dropbox_errors.TROUBLE),
-        (refused(Refused(418, "")), dropbox_errors.TROUBLE),
-        (refused(conflict("path", "something_new")), dropbox_errors.TROUBLE),
+        ("500", errors.TROUBLE),
+        ("503", errors.TROUBLE),
+        ("html", errors.TROUBLE),
+        ("close", errors.AWAY),
+        ("lost", errors.AWAY),
+        ("cut", errors.AWAY),
+        (refused(Refused(200, "<!doctype html>", {"Content-Type": "text/html"})), errors.UNCLEAR),
+        (refused(Refused(200, {"entries": 7})), errors.UNCLEAR),
+        (refused(Refused(200, "nonsense", {"Content-Type": "application/json"})), errors.UNCLEAR),
+        (refused(Refused(401, "who are you?")), errors.UNCLEAR),
+        (refused(Refused(403, {"error": {".tag": "no_permission"}})), errors.TROUBLE),
+        (refused(Refused(403, "no")), errors.UNCLEAR),
+        (refused(Refused(400, "no such thing")), errors.TROUBLE),
+        (refused(Refused(418, "")), errors.TROUBLE),
+        (refused(conflict("path", "something_new")), errors.TROUBLE),
     ],
 )
 def test_trouble_may_pass(account: Account, dropbox_stand_in: DropboxStandIn, fault: str | Fault, reason: str) -> None:
@@ -183,10 +183,10 @@ def test_trouble_may_pass(account: Account, dropbox_stand_in: DropboxStandIn, fa
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
-        ("revoked", dropbox_errors.REVOKED),
-        ("suspended", dropbox_errors.SUSPENDED),
+        ("revoked", errors.REVOKED),
+        ("suspended", errors.SUSPENDED),
         (refused(unauthorized("missing_scope", required_scope="files.metadata.read")), "files.metadata.read"),
-        (refused(unauthorized("something_new")), dropbox_errors.REVOKED),
+        (refused(unauthorized("something_new")), errors.REVOKED),
     ],
 )
 def test_what_does_not_pass_says_what_to_do(
@@ -253,7 +253,7 @@ def test_waiting_ends_when_it_must(app: App, token: str, dropbox_stand_in: Dropb
 
 def test_a_silent_dropbox_is_not_waited_for_for_ever(dropbox_stand_in: DropboxStandIn, token: str) -> None:
     dropbox_stand_in.fail("hang")
-    with an_app(dropbox_stand_in, silence=0.5) as app, pytest.raises(Retry, match=dropbox_errors.AWAY):
+    with an_app(dropbox_stand_in, silence=0.5) as app, pytest.raises(Retry, match=errors.AWAY):
         app.account(token, _quiet).who()
 
 

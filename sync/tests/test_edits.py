@@ -7,8 +7,8 @@ import pytest
 from pipeline.correction import LONGEST_BODY, MOST_SEGMENTS
 from pipeline.errors import Reject
 from pipeline.transcript import About, Layer, Segment, Word, write_layer
-from sync.edits import edited
-from sync.subtitle_files import Cue, read
+from sync.edits.edited import edited
+from sync.edits.subtitle_files import Cue, read
 
 ADA = tuple(
     Word(at, at + 0.5, text, 0.9) for at, text in enumerate(["My", "name", "is", "Ada", "and", "I", "eat", "clover."])

@@ -11,8 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from pipeline.errors import Reject, Retry
-from sync.client import REDIRECTS, TOO_MANY
-from sync.download import BROKEN, CLOSED, DOCUMENT, EMPTY, NOTHING, TOO_LONG
+from sync.by_address.client import REDIRECTS, TOO_MANY
+from sync.by_address.download import BROKEN, CLOSED, DOCUMENT, EMPTY, NOTHING, TOO_LONG
 from sync.tests.conftest import RECORDING, Fetcher
 from sync.tests.site import (
     NOW,

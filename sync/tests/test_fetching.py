@@ -12,8 +12,8 @@ from dev.dropbox.faults import later
 from pipeline.catalog import ConnectionRow
 from pipeline.database import transaction
 from pipeline.errors import Interrupted, Reject, Retry
-from sync import dropbox_errors, fetching, patience
-from sync.accounts import WAIT
+from sync.dropbox import errors, fetching, patience
+from sync.dropbox.accounts import WAIT
 from sync.tests.linked import Linked, an_app
 
 MIB = 2**20
@@ -113,7 +113,7 @@ def test_wrong_bytes_are_fetched_again(linked: Linked, talk: File) -> None:
 
 def test_bytes_that_are_always_wrong_are_given_up(linked: Linked, talk: File) -> None:
     linked.stand_in.fail("wrong", "wrong", "wrong", route="files/download")
-    with pytest.raises(Retry, match=dropbox_errors.SPOILED):
+    with pytest.raises(Retry, match=errors.SPOILED):
         linked.fetch(linked.found(talk))
     assert _downloads(linked) == 3
     assert not list(linked.blobs.list())
@@ -171,14 +171,14 @@ def test_a_file_that_has_gone_is_refused(linked: Linked, talk: File) -> None:
     del linked.stand_in.account.revisions[talk.rev]
     with pytest.raises(Reject) as refused:
         linked.fetch(task)
-    assert refused.value.reason == dropbox_errors.MISSING
+    assert refused.value.reason == errors.MISSING
 
 
 def test_a_document_of_dropbox_alone_is_refused(linked: Linked) -> None:
     paper = linked.stand_in.account.put("/Talks/a.mp4", b"\0x", downloadable=False)
     with pytest.raises(Reject) as refused:
         linked.fetch(linked.found(paper))
-    assert refused.value.reason == dropbox_errors.UNFETCHABLE
+    assert refused.value.reason == errors.UNFETCHABLE
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_an_account_that_opens_no_more_breaks_the_connection_and_the_fetch_waits
     assert [message.kind for message in result.sent] == ["deliver"]
     connection = linked.connection
     assert connection.state == "broken"
-    assert connection.reason == (dropbox_errors.SUSPENDED if how == "suspended" else dropbox_errors.REVOKED)
+    assert connection.reason == (errors.SUSPENDED if how == "suspended" else errors.REVOKED)
 
 
 def test_a_scope_that_is_missing_is_named(linked: Linked, talk: File) -> None:

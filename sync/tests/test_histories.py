@@ -19,9 +19,10 @@ from dev.dropbox.stand_in import DropboxStandIn
 from pipeline import database
 from pipeline.catalog import ArtifactRow, Base, TaskRow
 from pipeline.database import transaction
-from sync import dropbox, watching
-from sync.dropbox import App
+from sync.dropbox import account as dropbox
+from sync.dropbox.account import App
 from sync.tests.watched import Watched
+from sync.watching import watch as watching
 
 PLACES = ("/A", "/A/x", "/A/x/y", "/B", "/Elsewhere")
 NAMES = ("1.mp4", "2.mp4", "a_b.mp4", "%.mp3", "notes.pdf")

@@ -15,7 +15,7 @@ from pytest_socket import SocketConnectBlockedError
 from pipeline.errors import Interrupted, Reject, Retry
 from pipeline.guard import Guard
 from pipeline.network import FORBIDDEN, UNPROVEN, look_up, tls_context
-from sync.address import DOWNGRADE
+from sync.by_address.address import DOWNGRADE
 from sync.tests.conftest import RECORDING, Fetcher
 from sync.tests.site import Site, certificate, falls_silent, gives, leads, ranges, running, says
 

@@ -13,8 +13,8 @@ from pipeline.database import transaction
 from pipeline.jobs import Jobs, NewJob
 from pipeline.tests.makers import ADDRESS, OWNER
 from pipeline.wishes import Wishes
-from sync.dropbox import RemoteFile
-from sync.returned_files import Outcome, ReturnedFiles
+from sync.dropbox.account import RemoteFile
+from sync.dropbox.returned_files import Outcome, ReturnedFiles
 
 TALK = "id:talk"
 

@@ -13,8 +13,8 @@ from pipeline.catalog import ConnectionRow, RemoteFileRow, ReturnedFileRow
 from pipeline.database import transaction
 from pipeline.errors import Interrupted, Reject, Retry
 from pipeline.work import Task
-from sync import dropbox_errors, upload_session
-from sync.accounts import WAIT
+from sync.dropbox import errors, upload_session
+from sync.dropbox.accounts import WAIT
 from sync.tests.linked import Linked
 
 MIB = 2**20
@@ -347,7 +347,7 @@ def test_a_full_dropbox_is_told_of_and_tried_again_later(linked: Linked, task: T
     with pytest.raises(Retry, match="no room") as full:
         linked.put_back(task)
     assert full.value.delay == 3600
-    assert linked.connection.reason == dropbox_errors.NO_ROOM
+    assert linked.connection.reason == errors.NO_ROOM
 
 
 def test_a_name_that_dropbox_does_not_take_is_final(linked: Linked) -> None:

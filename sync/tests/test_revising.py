@@ -15,10 +15,10 @@ from pipeline.tests.makers import OWNER, write
 from pipeline.transcript import MEDIA_TYPE, About, Layer, LayerFacts, Segment, Word, write_layer
 from pipeline.transcripts import Transcripts, Version
 from pipeline.work import Artifact, Result, Task
-from sync.returned_files import ReturnedFiles
-from sync.returning import put_back
-from sync.revising import BUSY, NO_TRANSCRIPT, Books, revise
+from sync.dropbox.returned_files import ReturnedFiles
+from sync.dropbox.returning import put_back
 from sync.tests.watched import Watched
+from sync.watching.revise import BUSY, NO_TRANSCRIPT, Books, revise
 
 SAID = [
     Segment(

@@ -15,10 +15,12 @@ from pipeline.database import transaction
 from pipeline.errors import Interrupted, Retry
 from pipeline.jobs import Jobs
 from pipeline.tests.makers import OWNER
-from sync import candidates, dropbox, taking, watching
-from sync.dropbox import Account, Page
-from sync.remote_files import RemoteFiles, Superseded
+from sync.dropbox import account as dropbox
+from sync.dropbox.account import Account, Page
 from sync.tests.watched import PATIENCE, SWEEP, Watched
+from sync.watching import candidates, taking
+from sync.watching import watch as watching
+from sync.watching.remote_files import RemoteFiles, Superseded
 
 TALK = b"\0a talk"
 HOUR = timedelta(hours=1)

@@ -25,11 +25,11 @@ from pipeline.tests.makers import ADDRESS, OWNER, write
 from pipeline.vault import Vault
 from pipeline.wishes import Wishes
 from pipeline.work import Artifact, Handler, NextTask, Progress, Result, Task
-from sync.accounts import Accounts
-from sync.dropbox import App
-from sync.remote_files import RemoteFiles
-from sync.taking import Rules
-from sync.watching import Watch, listen, watch
+from sync.dropbox.account import App
+from sync.dropbox.accounts import Accounts
+from sync.watching.remote_files import RemoteFiles
+from sync.watching.taking import Rules
+from sync.watching.watch import Watch, listen, watch
 
 SWEEP, PATIENCE = 900.0, 86400.0
 

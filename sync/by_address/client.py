@@ -13,7 +13,7 @@ import httpcore
 
 from pipeline.errors import Reject, Retry
 from pipeline.network import GuardedNetwork
-from sync.address import follow
+from sync.by_address.address import follow
 
 REDIRECTS = 5
 TOO_MANY = "This address leads on to other addresses too many times."

@@ -14,8 +14,8 @@ from pipeline.fingerprint import Fingerprint
 from pipeline.names import safe_name
 from pipeline.retry_after import retry_after
 from pipeline.work import Progress
-from sync.address import last_segment
-from sync.client import Answer, Client, Cut
+from sync.by_address.address import last_segment
+from sync.by_address.client import Answer, Client, Cut
 
 log = structlog.get_logger()
 

@@ -13,9 +13,9 @@ from pipeline.database import now
 from pipeline.errors import Reject, Retry
 from pipeline.messages import Message
 from pipeline.work import Progress, Result, Task
-from sync.accounts import Accounts
-from sync.dropbox import Account, Broken, CursorReset, Poll
-from sync.remote_files import RemoteFiles, Superseded
+from sync.dropbox.account import Account, Broken, CursorReset, Poll
+from sync.dropbox.accounts import Accounts
+from sync.watching.remote_files import RemoteFiles, Superseded
 
 AT_ONCE = 1.0
 """Seconds."""

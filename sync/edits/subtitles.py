@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pipeline.correction import TOLERANCE
 from pipeline.errors import Reject
 from pipeline.transcript import Segment, fold
-from sync.carrying import Change, Heard, Said, Slice, carried
-from sync.placing import LOOK_ALIKES, MARKUP, in_order, letters, slices
-from sync.subtitle_files import Cue, clock, read
+from sync.edits.carrying import Change, Heard, Said, Slice, carried
+from sync.edits.placing import LOOK_ALIKES, MARKUP, in_order, letters, slices
+from sync.edits.subtitle_files import Cue, clock, read
 
 _ROUNDED = 10
 """Milliseconds by which a time may differ and is the same: some editors keep hundredths of a second."""

@@ -20,7 +20,7 @@ from pipeline.names import media_type, safe_name
 from pipeline.options import KeptOptions
 from pipeline.reuse import artifact
 from pipeline.work import Artifact, NextTask
-from sync.allowance import Allowance
+from sync.watching.allowance import Allowance
 
 
 @dataclass(frozen=True)

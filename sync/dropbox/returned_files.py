@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from pipeline.catalog import RemoteFileRow, ReturnedFileRow
 from pipeline.database import now, transaction
-from sync.dropbox import RemoteFile
+from sync.dropbox.account import RemoteFile
 
 
 @dataclass(frozen=True)

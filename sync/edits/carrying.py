@@ -10,7 +10,7 @@ from pipeline.alignment import aligned, counterparts
 from pipeline.correction import LONGEST_TEXT
 from pipeline.errors import Reject
 from pipeline.transcript import Segment, Word, fold, joint
-from sync.words import changes_of_words, pieces
+from sync.edits.words import changes_of_words, pieces
 
 _LEAST = 0.001
 """Seconds that a piece of a segment lasts."""

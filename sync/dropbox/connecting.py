@@ -5,6 +5,7 @@ from pathlib import Path
 
 import structlog
 
+from pipeline.authorizations import SCOPES
 from pipeline.blobs import BlobStore
 from pipeline.connection_rows import Connection
 from pipeline.errors import Reject, Retry
@@ -12,8 +13,8 @@ from pipeline.jobs import Settled
 from pipeline.messages import Message
 from pipeline.network import Beat
 from pipeline.work import Progress, Result, Task
-from sync.accounts import Accounts
-from sync.dropbox import SCOPES, Account, Broken, Grant
+from sync.dropbox.account import Account, Broken, Grant
+from sync.dropbox.accounts import Accounts
 
 log = structlog.get_logger()
 

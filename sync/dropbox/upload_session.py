@@ -13,8 +13,8 @@ from dropbox.files import CommitInfo, FileMetadata, UploadSessionCursor
 
 from pipeline.errors import Retry
 from pipeline.network import Beat
-from sync.dropbox_errors import Elsewhere, SessionLost
-from sync.patience import pause
+from sync.dropbox.errors import Elsewhere, SessionLost
+from sync.dropbox.patience import pause
 
 CHUNK = 8 * 2**20
 """Bytes that are sent at once."""

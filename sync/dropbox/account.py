@@ -25,14 +25,11 @@ from requests import Response
 
 from pipeline.errors import Retry
 from pipeline.network import Beat
-from sync.dropbox_errors import CUT, SPOILED, UNCLEAR, Broken, CursorReset, Lost, Missing, Taken, translated
-from sync.patience import patiently, waited
-from sync.upload_session import CHUNK, UploadSession
+from sync.dropbox.errors import CUT, SPOILED, UNCLEAR, Broken, CursorReset, Lost, Missing, Taken, translated
+from sync.dropbox.patience import patiently, waited
+from sync.dropbox.upload_session import CHUNK, UploadSession
 
 __all__ = ["Account", "App", "Broken", "CursorReset", "Gone", "Missing", "Page", "Poll", "RemoteFile", "Taken", "Who"]
-
-SCOPES = ("account_info.read", "files.metadata.read", "files.content.read", "files.content.write")
-"""What a user is asked to allow."""
 
 SILENCE = 30.0
 """Seconds that Dropbox may say nothing."""

@@ -19,12 +19,12 @@ from pipeline.network import Beat
 from pipeline.transcript import MEDIA_TYPE, Layer, Segment, write_layer
 from pipeline.transcripts import Stale, Transcripts, Version
 from pipeline.work import Artifact, Progress, Result, Task
-from sync.accounts import Accounts
-from sync.dropbox import Account, RemoteFile
-from sync.dropbox_errors import SPOILED
-from sync.edits import edited
-from sync.returned_files import Outcome, ReturnedFiles
-from sync.revisions import Edit, Revisions
+from sync.dropbox.account import Account, RemoteFile
+from sync.dropbox.accounts import Accounts
+from sync.dropbox.errors import SPOILED
+from sync.dropbox.returned_files import Outcome, ReturnedFiles
+from sync.edits.edited import edited
+from sync.watching.revisions import Edit, Revisions
 
 SOON = 5.0
 """Seconds until it is looked again whether a job can be corrected."""

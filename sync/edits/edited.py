@@ -8,7 +8,7 @@ from pathlib import PurePath
 from pipeline.correction import LONGEST_BODY, MOST_SEGMENTS
 from pipeline.errors import Reject
 from pipeline.transcript import Layer, Segment
-from sync import edited_paragraphs, edited_subtitles
+from sync.edits import paragraphs, subtitles
 
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _CONTROLS = 0.1
@@ -18,9 +18,9 @@ _LEAST, _GROWS = 4 * 2**20, 4
 """An edited file may have so many bytes in any case, and so many times those it had: what is compared takes time."""
 
 _READERS: Mapping[str, Callable[[str, str, Sequence[Segment], float], list[Segment]]] = {
-    ".srt": edited_subtitles.srt,
-    ".vtt": edited_subtitles.vtt,
-    ".txt": edited_paragraphs.txt,
+    ".srt": subtitles.srt,
+    ".vtt": subtitles.vtt,
+    ".txt": paragraphs.txt,
 }
 KINDS = frozenset(_READERS)
 """How the names of files end that can be edited."""

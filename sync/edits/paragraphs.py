@@ -10,9 +10,9 @@ from pipeline.analysis import tokens
 from pipeline.correction import LONGEST_NAME
 from pipeline.errors import Reject
 from pipeline.transcript import Segment, fold, joint
-from sync.carrying import Change, Said, Slice, carried
-from sync.placing import letters, slices
-from sync.words import changes_of_words
+from sync.edits.carrying import Change, Said, Slice, carried
+from sync.edits.placing import letters, slices
+from sync.edits.words import changes_of_words
 
 _TIME, _NOTHING = re.compile(r"\[\d+:\d\d:\d\d\] ?"), re.compile("")
 _OPENING = 3

@@ -4,7 +4,7 @@ from pathlib import PurePosixPath
 
 from pipeline.formats import INPUTS
 from pipeline.names import media_type
-from sync.dropbox import RemoteFile
+from sync.dropbox.account import RemoteFile
 
 _EXTENSIONS = frozenset(f".{known.extension}" for known in INPUTS)
 

@@ -18,9 +18,9 @@ from pipeline.catalog import ConnectionRow, FolderRow, RemoteFileRow, TaskRow
 from pipeline.connection_rows import Connection, Folder
 from pipeline.database import now, transaction
 from pipeline.messages import Message
-from sync.dropbox import Page
-from sync.news import News
-from sync.taking import Rules, Taking
+from sync.dropbox.account import Page
+from sync.watching.news import News
+from sync.watching.taking import Rules, Taking
 
 BATCH = 100
 """Files that are taken in one transaction, once they have settled."""

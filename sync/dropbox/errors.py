@@ -13,7 +13,7 @@ from stone.backends.python_rsrc.stone_base import Union
 from stone.backends.python_rsrc.stone_validators import ValidationError
 
 from pipeline.errors import Reject, Retry
-from sync.patience import LONGEST_DELAY, Asked
+from sync.dropbox.patience import LONGEST_DELAY, Asked
 
 USUAL_DELAY = 5.0
 """Seconds, where Dropbox asks to wait and does not say how long."""

@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 from pipeline.catalog import FolderRow, JobRow, RemoteFileRow, ReturnedFileRow, TaskRow
 from pipeline.task_rows import messages, new_task
 from pipeline.work import NextTask
-from sync.candidates import refusal
-from sync.dropbox import Gone, RemoteFile
-from sync.own_results import OwnResults, own_results
-from sync.taking import Taking
+from sync.dropbox.account import Gone, RemoteFile
+from sync.watching.candidates import refusal
+from sync.watching.own_results import OwnResults, own_results
+from sync.watching.taking import Taking
 
 _AT_ONCE = 50
 """Paths that one statement asks for."""

@@ -13,8 +13,8 @@ from pipeline.guard import Guard
 from pipeline.names import media_type
 from pipeline.network import GuardedNetwork, Resolver, look_up
 from pipeline.work import Artifact, NextTask, Progress, Result, Task
-from sync.client import Client
-from sync.download import BROKEN, Body, Meter, StartAgain, download
+from sync.by_address.client import Client
+from sync.by_address.download import BROKEN, Body, Meter, StartAgain, download
 
 STARTS = 3
 """How often a download may begin at zero in one attempt, where its server cannot go on after a cut."""

@@ -15,12 +15,12 @@ from pipeline.errors import Reject, Retry
 from pipeline.fingerprint import Fingerprint
 from pipeline.names import media_type
 from pipeline.work import Artifact, NextTask, Progress, Result, Task
-from sync.accounts import Accounts
-from sync.download import Meter, StartAgain
-from sync.dropbox import Account
-from sync.dropbox_errors import CUT, SPOILED
-from sync.handler import STARTS, Limits
-from sync.patience import pause
+from sync.by_address.download import Meter, StartAgain
+from sync.by_address.fetch import STARTS, Limits
+from sync.dropbox.account import Account
+from sync.dropbox.accounts import Accounts
+from sync.dropbox.errors import CUT, SPOILED
+from sync.dropbox.patience import pause
 
 log = structlog.get_logger()
 

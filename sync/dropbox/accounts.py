@@ -12,7 +12,7 @@ from pipeline.errors import Reject, Retry
 from pipeline.network import Beat
 from pipeline.vault import Unopened, Vault
 from pipeline.work import Result
-from sync.dropbox import Account, App, Broken
+from sync.dropbox.account import Account, App, Broken
 
 log = structlog.get_logger()
 

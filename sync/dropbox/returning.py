@@ -13,9 +13,9 @@ from pipeline.connection_rows import Connection
 from pipeline.errors import Retry
 from pipeline.network import Beat
 from pipeline.work import Artifact, Progress, Result, Task
-from sync.accounts import Accounts
-from sync.dropbox import Account, RemoteFile, Taken
-from sync.returned_files import Outcome, ReturnedFiles
+from sync.dropbox.account import Account, RemoteFile, Taken
+from sync.dropbox.accounts import Accounts
+from sync.dropbox.returned_files import Outcome, ReturnedFiles
 
 log = structlog.get_logger()
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from sync.carrying import Slice
+from sync.edits.carrying import Slice
 
 MARKUP, LOOK_ALIKES = "<>{}\\", "＜＞｛｝＼"  # noqa: RUF001
 """Signs that players take for markup, and what our SubRip files have in their place."""

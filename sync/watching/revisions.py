@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Engine, select, update
 from pipeline.catalog import RemoteFileRow
 from pipeline.database import transaction
 from pipeline.work import Task
-from sync.dropbox import RemoteFile
+from sync.dropbox.account import RemoteFile
 
 
 @dataclass(frozen=True)

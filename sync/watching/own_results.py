@@ -8,8 +8,8 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from pipeline.catalog import RemoteFileRow, ReturnedFileRow
-from sync.dropbox import RemoteFile
-from sync.edits import KINDS
+from sync.dropbox.account import RemoteFile
+from sync.edits.edited import KINDS
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Recordings fetched by their address, from servers that strangers name."""

@@ -1,0 +1,1 @@
+"""Transcripts' files that people have edited, read back."""

@@ -1,0 +1,1 @@
+"""What is new in a connected account, and what becomes of it."""
