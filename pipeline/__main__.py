@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from pipeline import formats, janitor, migrate, telemetry, wiring
+from pipeline import formats, janitor, migrate, resealing, telemetry, wiring
 from pipeline.accounts import Accounts, Limits, Use, defaults
 from pipeline.errors import Unavailable
 from pipeline.settings import Settings, table
+from pipeline.vault import vault
 
 DEFAULT = "default"
 LIMITS = {
@@ -47,6 +48,22 @@ def clean() -> None:
     telemetry.configure(settings.log_format, "janitor")
     with _readable_errors():
         click.echo(f"Removed: {janitor.clean(wiring.engine(settings), wiring.blobs(settings), settings)}.")
+
+
+@main.command("reseal")
+def reseal_secrets() -> None:
+    """Seal what opens connected accounts, and signs for webhooks, under the newest of SPOOL_SECRET_KEYS.
+
+    Then the older keys can be removed, once every service has been started with the newest.
+    """
+    settings = Settings.load("database_url", "secret_keys")
+    box = vault(settings)
+    assert box
+    with _readable_errors():
+        done = resealing.reseal(wiring.engine(settings), box)
+    click.echo(f"Sealed under the newest key: {done.sealed}.")
+    if done.unopened:
+        raise click.ClickException(f"{done.unopened} cannot be opened by any of the keys; they stay as they are.")
 
 
 class _Limit(click.IntRange):
