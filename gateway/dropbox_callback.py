@@ -4,30 +4,22 @@ import hmac
 import json
 from typing import Any, Literal
 
-from flask import Response, render_template, request
+from flask import Response, request
 from flask_openapi3.types import ResponseDict
 from pydantic import BaseModel, Field, ValidationError
 
 from gateway.api import routes
 from gateway.dropbox import COOKIE, Code, State, bind, callback_address, cookie
 from gateway.intake import invalid
+from gateway.pages import PAGE, page
 from gateway.services import services
 from pipeline.jobs import Settled
 from pipeline.problems import Problem
 
 api = routes("Dropbox", [403, 409, 410, 413, 422, 501, 503])
 
-_PAGE: ResponseDict = {
-    200: {"description": "What came of it.", "content": {"text/html": {"schema": {"type": "string"}}}}
-}
 _ECHO: ResponseDict = {
     200: {"description": "The challenge.", "content": {"text/plain": {"schema": {"type": "string"}}}}
-}
-_GUARDED = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
 }
 
 
@@ -52,7 +44,7 @@ class News(BaseModel):
 _NEWS = {"required": True, "content": {"application/json": {"schema": News.model_json_schema()}}}
 
 
-@api.get("/v1/connections/dropbox/callback", summary="Come back from Dropbox", responses=_PAGE)
+@api.get("/v1/connections/dropbox/callback", summary="Come back from Dropbox", responses=PAGE)
 def come_back(query: Return) -> Response:
     """Connects the account if the browser is the one that began; else the page says how to go on."""
     browser = request.cookies.get(COOKIE)
@@ -75,7 +67,7 @@ def come_back(query: Return) -> Response:
 
 
 def _page(template: str, *, is_known: bool = False, **shown: Any) -> Response:
-    response = Response(render_template(template, **shown), headers=_GUARDED, content_type="text/html; charset=utf-8")
+    response = page(template, **shown)
     if is_known:
         response.delete_cookie(COOKIE, **cookie())
     return response

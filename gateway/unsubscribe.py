@@ -3,18 +3,17 @@
 Looking changes nothing: programs that look for viruses open every link of a mail.
 """
 
-from flask import Response, make_response, render_template
-from flask_openapi3.types import ResponseDict
+from flask import Response
 from pydantic import BaseModel
 
 from gateway.api import routes
+from gateway.pages import PAGE, page
 from gateway.services import services
 from pipeline.links import BadLink
 from pipeline.mails import Unsubscribing
 from pipeline.problems import Problem
 
 api = routes("unsubscribe", [404, 503])
-PAGE: ResponseDict = {200: {"description": "A page.", "content": {"text/html": {"schema": {"type": "string"}}}}}
 
 
 class TokenPath(BaseModel):
@@ -42,17 +41,6 @@ def undo_unsubscribe(path: TokenPath) -> Response:
     return _page(path.token, address, has_unsubscribed=False)
 
 
-@api.after_request
-def _keep_to_yourself(response: Response) -> Response:
-    """A link is a secret, and no other page may click for its reader."""
-    response.headers["Referrer-Policy"] = "no-referrer"
-    response.headers["X-Robots-Tag"] = "noindex"
-    response.headers["Cache-Control"] = "private, no-store"
-    policy = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'"
-    response.headers["Content-Security-Policy"] = policy
-    return response
-
-
 def _opened(token: str) -> tuple[str, str]:
     try:
         return Unsubscribing(services().links).open(token)
@@ -61,6 +49,4 @@ def _opened(token: str) -> tuple[str, str]:
 
 
 def _page(token: str, address: str, *, has_unsubscribed: bool) -> Response:
-    return make_response(
-        render_template("unsubscribe.html", token=token, address=address, has_unsubscribed=has_unsubscribed)
-    )
+    return page("unsubscribe.html", token=token, address=address, has_unsubscribed=has_unsubscribed)

@@ -101,7 +101,7 @@ def test_the_browser_that_began_comes_back_and_the_connection_begins(ready: Worl
     page = come_back(browser, state=asked["state"], code=CODE)
     assert (page.status_code, page.mimetype) == (200, "text/html")
     assert page.headers["Referrer-Policy"] == "no-referrer"
-    assert page.headers["Cache-Control"] == "no-store"
+    assert page.headers["Cache-Control"] == "private, no-store"
     assert "default-src 'none'" in page.headers["Content-Security-Policy"]
     assert "/Recordings" in page.text
     assert CODE not in page.text
@@ -136,7 +136,7 @@ def test_a_browser_that_did_not_begin_binds_nothing(ready: World, browser: Flask
     page = come_back(other, state=state, code=CODE)
     assert page.status_code == 200
     assert "close this page" in page.text
-    assert page.headers["Cache-Control"] == "no-store"
+    assert page.headers["Cache-Control"] == "private, no-store"
     assert connections(ready) == connections(ready, ready.bob) == []
     assert ready.queue.depth("connect") == 0
     assert come_back(browser, state=state, code=CODE).status_code == 200
