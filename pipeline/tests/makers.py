@@ -40,6 +40,12 @@ def a_job(catalog: Engine, title: str = "talk.mp4", owner: str = OWNER, blob: st
     return job, messages[0]
 
 
+def claimed(tasks: Tasks, message: Message) -> Task:
+    task = tasks.claim(message.task_id, "worker")
+    assert task is not None
+    return task
+
+
 def write(blobs: BlobStore, blob: str, content: bytes) -> str:
     with blobs.create(blob) as target:
         target.write(content)

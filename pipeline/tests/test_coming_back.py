@@ -8,21 +8,14 @@ from sqlalchemy import Engine
 from pipeline.catalog import TaskRow
 from pipeline.database import now, transaction
 from pipeline.jobs import Jobs
-from pipeline.messages import Message
 from pipeline.tasks import Tasks
-from pipeline.tests.makers import OWNER, a_job
-from pipeline.work import Result, Task
+from pipeline.tests.makers import OWNER, a_job, claimed
+from pipeline.work import Result
 
 
 @pytest.fixture
 def tasks(catalog: Engine) -> Tasks:
     return Tasks(catalog)
-
-
-def claimed(tasks: Tasks, message: Message) -> Task:
-    task = tasks.claim(message.task_id, "worker")
-    assert task is not None
-    return task
 
 
 def row_of(tasks: Tasks, task_id: str) -> TaskRow:

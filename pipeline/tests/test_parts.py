@@ -16,7 +16,7 @@ from pipeline.messages import Message
 from pipeline.options import Options
 from pipeline.removals import Removals
 from pipeline.tasks import Tasks
-from pipeline.tests.makers import OWNER, TRACK, a_recording, an_artifact, stored_blobs, write
+from pipeline.tests.makers import OWNER, TRACK, a_recording, an_artifact, claimed, stored_blobs, write
 from pipeline.work import Artifact, NextTask, Result, Task
 
 JOIN = [NextTask("join")]
@@ -25,12 +25,6 @@ JOIN = [NextTask("join")]
 @pytest.fixture
 def tasks(catalog: Engine) -> Tasks:
     return Tasks(catalog)
-
-
-def claimed(tasks: Tasks, message: Message) -> Task:
-    task = tasks.claim(message.task_id, "worker")
-    assert task is not None
-    return task
 
 
 def waiting_in_parts(

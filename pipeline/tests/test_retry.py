@@ -8,7 +8,7 @@ from pipeline.jobs import Job, Jobs, Settled
 from pipeline.messages import Message
 from pipeline.retention import remove_originals
 from pipeline.tasks import Tasks
-from pipeline.tests.makers import OWNER, a_job, an_artifact, end_days_ago
+from pipeline.tests.makers import OWNER, a_job, an_artifact, claimed, end_days_ago
 from pipeline.work import NextTask, Result, Task
 
 HALVES = Result([an_artifact("track.mka", "track")], [NextTask("encode"), NextTask("cut")])
@@ -19,12 +19,6 @@ TEXT = Result([an_artifact("talk.txt", "transcript")])
 @pytest.fixture
 def tasks(catalog: Engine) -> Tasks:
     return Tasks(catalog)
-
-
-def claimed(tasks: Tasks, message: Message) -> Task:
-    task = tasks.claim(message.task_id, "worker")
-    assert task is not None
-    return task
 
 
 def halves(tasks: Tasks) -> tuple[str, Task, Task]:

@@ -6,11 +6,10 @@ import pytest
 from sqlalchemy import Engine
 
 from pipeline.jobs import Job, Jobs, NewJob
-from pipeline.messages import Message
 from pipeline.options import Options
 from pipeline.stages import StageView
 from pipeline.tasks import Tasks
-from pipeline.tests.makers import OWNER, an_artifact
+from pipeline.tests.makers import OWNER, an_artifact, claimed
 from pipeline.work import NextTask, Result, Task
 
 HOUR = 3600.0
@@ -19,12 +18,6 @@ HOUR = 3600.0
 @pytest.fixture
 def tasks(catalog: Engine) -> Tasks:
     return Tasks(catalog)
-
-
-def claimed(tasks: Tasks, message: Message) -> Task:
-    task = tasks.claim(message.task_id, "worker")
-    assert task is not None
-    return task
 
 
 def created(tasks: Tasks, **asked: Any) -> tuple[Job, Task]:

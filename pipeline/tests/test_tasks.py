@@ -6,18 +6,11 @@ from sqlalchemy import Engine
 
 from dev.waiting import eventually
 from pipeline.jobs import Jobs
-from pipeline.messages import Message
 from pipeline.tasks import FIRST_DELAY, LONGEST_DELAY, MAX_LAPSES, Tasks, backoff
-from pipeline.tests.makers import ADDRESS, OWNER, a_job, an_artifact
+from pipeline.tests.makers import ADDRESS, OWNER, a_job, an_artifact, claimed
 from pipeline.work import NextTask, Result, Task
 
 HALVES = Result([an_artifact("track.mka", "track")], [NextTask("encode"), NextTask("cut")])
-
-
-def claimed(tasks: Tasks, message: Message) -> Task:
-    task = tasks.claim(message.task_id, "worker")
-    assert task is not None
-    return task
 
 
 def extracted(tasks: Tasks) -> tuple[str, list[Task]]:
