@@ -4,12 +4,13 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import JSON, ColumnElement, Engine, Integer, delete, func, literal, select, type_coerce
+from sqlalchemy import JSON, ColumnElement, Engine, Integer, and_, delete, func, literal, select, type_coerce
 from sqlalchemy.orm import Session
 
 from pipeline.accounts import Limits
-from pipeline.catalog import ENDED, AccountRow, ArtifactRow, JobRow
+from pipeline.catalog import ENDED, AccountRow, ArtifactRow, JobRow, TaskRow
 from pipeline.database import now, transaction
+from pipeline.flow import TELLING
 from pipeline.jobs import erase
 from pipeline.removals import doom
 from pipeline.work import PASSING
@@ -23,9 +24,13 @@ Due = tuple[ColumnElement[bool], ...]
 
 
 def remove_jobs(engine: Engine, defaults: Limits) -> int:
-    """Removes jobs whose time is up, with all they made, and returns how many. Raises `Unavailable`."""
+    """Removes jobs whose time is up, with all they made, and returns how many; not before all who are told of them have been.
+
+    Raises `Unavailable`.
+    """
     keep = _days("keep_result_days", defaults.keep_result_days)
-    return _remove(engine, "job", keep, erase)
+    telling = JobRow.tasks.any(and_(TaskRow.kind.in_(TELLING), TaskRow.state.not_in(ENDED)))
+    return _remove(engine, "job", keep, erase, ~telling)
 
 
 def remove_originals(engine: Engine, defaults: Limits) -> int:
