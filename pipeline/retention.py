@@ -17,6 +17,9 @@ from pipeline.work import PASSING
 
 log = structlog.get_logger()
 BATCH = 50
+TELLING_DAYS = 3
+"""For how long a job stays for those who are still to be told of it: longer than webhooks are called; results may wait for ever for a
+connection that is paused."""
 _RAW = "original", *PASSING
 """Kinds of artifacts that go with the uploaded file."""
 
@@ -24,13 +27,13 @@ Due = tuple[ColumnElement[bool], ...]
 
 
 def remove_jobs(engine: Engine, defaults: Limits) -> int:
-    """Removes jobs whose time is up, with all they made, and returns how many; not before all who are told of them have been.
+    """Removes jobs whose time is up, with all they made, and returns how many; not while somebody is still to be told of them.
 
     Raises `Unavailable`.
     """
     keep = _days("keep_result_days", defaults.keep_result_days)
-    telling = JobRow.tasks.any(and_(TaskRow.kind.in_(TELLING), TaskRow.state.not_in(ENDED)))
-    return _remove(engine, "job", keep, erase, ~telling)
+    telling = TaskRow.kind.in_(TELLING), TaskRow.state.not_in(ENDED), TaskRow.created_at > _ago(TELLING_DAYS)
+    return _remove(engine, "job", keep, erase, ~JobRow.tasks.any(and_(*telling)))
 
 
 def remove_originals(engine: Engine, defaults: Limits) -> int:

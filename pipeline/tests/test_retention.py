@@ -1,3 +1,4 @@
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -13,7 +14,7 @@ from pipeline.flow import TELLING
 from pipeline.jobs import Jobs
 from pipeline.options import Options
 from pipeline.removals import Removals
-from pipeline.retention import remove_jobs, remove_originals
+from pipeline.retention import TELLING_DAYS, remove_jobs, remove_originals
 from pipeline.task_rows import new_task
 from pipeline.tasks import Tasks
 from pipeline.tests.makers import (
@@ -114,6 +115,17 @@ def test_a_job_stays_until_those_who_are_told_of_it_have_been(
         session.add(new_task(job.id, NextTask(kind, 7)))
     assert remove_jobs(catalog, MONTH) == 0
     work_off(catalog, store, kind)
+    assert remove_jobs(catalog, MONTH) == 1
+
+
+def test_a_job_does_not_stay_for_ever_for_those_who_are_told_of_it(catalog: Engine, store: DirectoryBlobs) -> None:
+    """Its results may wait for a connection that is paused."""
+    job = work_through(catalog, store, a_recording(catalog, store))
+    end_days_ago(catalog, 31)
+    with transaction(catalog) as session:
+        task = new_task(job.id, NextTask("return", 7))
+        task.created_at = now() - timedelta(days=TELLING_DAYS, minutes=1)
+        session.add(task)
     assert remove_jobs(catalog, MONTH) == 1
 
 
