@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import cache, partial
 from itertools import islice
 from typing import BinaryIO
@@ -20,13 +21,20 @@ BATCH = 500
 """Files that are looked up at once."""
 MISSING = "missing.txt"
 """Names the files that the manifest has and the zip has not."""
+BUSY = "As many zips are being sent as may be at a time; wait for one to end."
 
 
 def send_export(owner: str, export: Job) -> Response:
-    """Raises `Problem` (409) if the export is not done."""
+    """Raises `Problem` 409 if the export is not done, 503 if its owner, or all of them, are sent as many as may be."""
     if export.state != "done":
         raise Problem("conflict", "This export is not done.")
-    return send_zip(stem(export.title), Contents(owner, export))
+    if not services().zips.begin(owner):
+        raise Problem("unavailable", BUSY, headers={"Retry-After": "60"})
+    with ExitStack() as unsent:
+        unsent.callback(services().zips.end, owner)
+        response = send_zip(stem(export.title), Contents(owner, export))
+        response.call_on_close(unsent.pop_all().close)
+    return response
 
 
 def send_all(owner: str, job_id: str) -> Response:

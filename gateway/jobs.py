@@ -12,6 +12,7 @@ from gateway.archive import ARCHIVE, send_archive
 from gateway.downloads import send
 from gateway.services import services
 from gateway.uploads import Answer, accepted
+from gateway.webhooks import name_webhook
 from pipeline.cursors import BadCursor
 from pipeline.jobs import Job, Settled
 from pipeline.messages import Message
@@ -56,6 +57,7 @@ def retry_job(path: models.JobPath) -> tuple[dict[str, Any], int]:
     """From the stage that failed; what was made stays. A cancelled job goes on where it was."""
 
     def retry(owner: str, job: Job) -> Begun | None:
+        name_webhook(job.options)
         return services().jobs.retry(owner, job.id, intake.check_mails(job.options))
 
     return _answer(run_again(path.id, retry)), 202

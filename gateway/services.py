@@ -12,6 +12,7 @@ from gateway.hashes import Hashes
 from gateway.listeners import Hub
 from gateway.tokens import Tokens
 from gateway.writers import Writers
+from gateway.zips import Zips
 from pipeline import links, vault
 from pipeline.accounts import Accounts, defaults
 from pipeline.authorizations import Authorizations
@@ -81,6 +82,10 @@ class Services:
     @cached_property
     def writers(self) -> Writers:
         return Writers()
+
+    @cached_property
+    def zips(self) -> Zips:
+        return Zips()
 
     @cached_property
     def links(self) -> Links:

@@ -189,13 +189,15 @@ def _keep_to_yourself(response: Response) -> Response:
 
 
 def name_webhook(wanted: Options) -> None:
-    """Sees to it that there is the webhook that a job is to name. Raises `Problem` where there can be none."""
+    """Sees to it that there is the webhook that a job is to name. Raises `Problem` where there can be none, or it is disabled."""
     if wanted.webhook is None:
         return
     try:
         _webhooks().name(identity().owner, str(_usable(wanted.webhook)))
     except ValueError as error:
         raise Problem("invalid", f"webhook: {error}") from None
+    except Settled as error:
+        raise Problem("conflict", f"webhook: {error}") from None
     except webhooks.TooMany:
         many = f"Your jobs have named {webhooks.MOST_NAMED} webhooks, the most there may be; delete one."
         raise Problem("conflict", many) from None

@@ -1,4 +1,4 @@
-"""`python -m notification`: a worker that sends mail."""
+"""`python -m notification`: a worker that sends mail and calls webhooks."""
 
 from notification.worker import handlers
 from pipeline import wiring

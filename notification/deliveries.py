@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import IntegrityError
@@ -25,6 +25,8 @@ class Delivery:
     id: str
     state: State
     payload: str
+    attempts: int
+    """Before this one, since it was to be sent, or to be sent once more."""
     webhook_id: str
     url: str
     secrets: str
@@ -56,6 +58,7 @@ class Deliveries:
             row.id,
             row.state,  # type: ignore[arg-type]
             row.payload,
+            row.attempts - task.args.get("attempts", 0),
             webhook.id,
             webhook.url,
             webhook.secrets,
@@ -86,22 +89,27 @@ class Deliveries:
 
     def missed(self, delivery: Delivery, status: int | None, reason: str, *, final: bool) -> None:
         """An attempt did not work out; `final`, there will be no other. What another worker has delivered stays so."""
-        mine = update(DeliveryRow).where(DeliveryRow.id == delivery.id, DeliveryRow.state != "sent")
         tried = {"attempts": DeliveryRow.attempts + 1, "status": status, "reason": reason}
-        with transaction(self.engine) as session:
-            session.execute(mine.values(state="failed" if final else "new", **tried))
+        self._note(delivery, state="failed" if final else "new", **tried)
+
+    def put_off(self, delivery: Delivery, reason: str) -> None:
+        """Without an attempt."""
+        self._note(delivery, reason=reason)
 
     def give_up(self, delivery: Delivery, reason: str) -> None:
         """Without an attempt."""
-        mine = update(DeliveryRow).where(DeliveryRow.id == delivery.id, DeliveryRow.state != "sent")
-        with transaction(self.engine) as session:
-            session.execute(mine.values(state="failed", reason=reason))
+        self._note(delivery, state="failed", reason=reason)
 
     def disable(self, delivery: Delivery, reason: str) -> None:
         """The webhook is called no more, until its owner says otherwise."""
         mine = update(WebhookRow).where(WebhookRow.id == delivery.webhook_id, WebhookRow.url == delivery.url)
         with transaction(self.engine) as session:
             session.execute(mine.values(state="disabled", reason=reason))
+
+    def _note(self, delivery: Delivery, **values: Any) -> None:
+        mine = update(DeliveryRow).where(DeliveryRow.id == delivery.id, DeliveryRow.state != "sent")
+        with transaction(self.engine) as session:
+            session.execute(mine.values(**values))
 
 
 def _id(task: Task) -> str:

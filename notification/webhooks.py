@@ -68,9 +68,14 @@ def call(
     if not delivery.is_enabled:
         deliveries.give_up(delivery, DISABLED)
         raise Reject(DISABLED)
-    match _attempt(delivery, sender, vault, progress):
+    try:
+        headers = _signed(vault, delivery)
+    except Retry as unsigned:
+        deliveries.put_off(delivery, unsigned.reason)
+        raise
+    match _attempt(delivery, headers, sender, progress):
         case Trouble() as trouble:
-            raise _missed(task, deliveries, delivery, trouble)
+            raise _missed(deliveries, delivery, trouble)
         case Answer(status=status):
             deliveries.delivered(delivery, status)
             log.info("webhook delivered", delivery=delivery.id, status=status)
@@ -96,9 +101,8 @@ def _signed(vault: Vault | None, delivery: Delivery) -> Mapping[str, str]:
     }
 
 
-def _attempt(delivery: Delivery, sender: Sender, vault: Vault | None, progress: Progress) -> Answer | Trouble:
+def _attempt(delivery: Delivery, headers: Mapping[str, str], sender: Sender, progress: Progress) -> Answer | Trouble:
     try:
-        headers = _signed(vault, delivery)
         answer = sender.post(delivery.url, headers, delivery.payload.encode(), lambda: progress(0))
     except Retry as trouble:
         return Trouble(trouble.reason)
@@ -116,13 +120,13 @@ def _attempt(delivery: Delivery, sender: Sender, vault: Vault | None, progress: 
             return Trouble(f"The receiver answered with status {status}.", status, pause=pause or 0.0)
 
 
-def _missed(task: Task, deliveries: Deliveries, delivery: Delivery, trouble: Trouble) -> Retry | Reject:
-    final = trouble.final or task.failures >= len(DELAYS)
+def _missed(deliveries: Deliveries, delivery: Delivery, trouble: Trouble) -> Retry | Reject:
+    final = trouble.final or delivery.attempts >= len(DELAYS)
     deliveries.missed(delivery, trouble.status, trouble.reason, final=final)
     if trouble.status == 410:
         deliveries.disable(delivery, GONE)
     log.warning("webhook not delivered", delivery=delivery.id, status=trouble.status, cause=trouble.reason, final=final)
     if final:
         return Reject(trouble.reason)
-    usual = DELAYS[task.failures] * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
+    usual = DELAYS[delivery.attempts] * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311
     return Retry(trouble.reason, max(usual, trouble.pause))

@@ -2,7 +2,10 @@
 
 import base64
 import binascii
-from datetime import datetime
+from datetime import UTC, datetime
+
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+"""Between them lies whatever happens here; and they are far enough from the ends of what Python and databases can reckon with."""
 
 
 class BadCursor(ValueError):
@@ -18,9 +21,19 @@ def read_cursor(cursor: str, count: int) -> tuple[datetime, list[str]]:
     """The time, and the `count` words behind it. Raises BadCursor."""
     try:
         written, *rest = base64.urlsafe_b64decode(cursor.encode()).decode().split(" ")
-        moment = datetime.fromisoformat(written)
     except (ValueError, binascii.Error) as error:
         raise BadCursor(cursor) from error
-    if moment.tzinfo is None or len(rest) != count:
+    if len(rest) != count:
         raise BadCursor(cursor)
-    return moment, rest
+    return read_moment(written), rest
+
+
+def read_moment(written: str) -> datetime:
+    """The aware time, UTC, that a cursor has. Raises BadCursor."""
+    try:
+        moment = datetime.fromisoformat(written)
+    except ValueError as error:
+        raise BadCursor(written) from error
+    if moment.tzinfo is None or not EARLIEST <= moment <= LATEST:
+        raise BadCursor(written)
+    return moment.astimezone(UTC)

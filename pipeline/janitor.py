@@ -22,6 +22,7 @@ from pipeline.retention import remove_jobs, remove_originals
 from pipeline.settings import Settings
 from pipeline.shares import expire_links
 from pipeline.uploads import expire
+from pipeline.webhooks import DELIVERY_DAYS, expire_named
 
 log = structlog.get_logger()
 BATCH = 500
@@ -30,7 +31,7 @@ SECONDS = 3600.0
 _NOTES: Sequence[tuple[type[Base], InstrumentedAttribute[datetime], int]] = (
     (DeletionRow, DeletionRow.at, DELETION_DAYS),
     (UsageRow, UsageRow.at, 62),
-    (DeliveryRow, DeliveryRow.created_at, 30),
+    (DeliveryRow, DeliveryRow.created_at, DELIVERY_DAYS),
 )
 """For how many days it is known that a job was deleted, what it cost (the longest time that usage is asked for is a month), and
 what webhooks were sent."""
@@ -46,6 +47,7 @@ class Removed:
     links: int
     """That expired, and ways to connect an account that nobody went to their end."""
     notes: int
+    """Of what was, and webhooks that jobs named and none names any more."""
     blobs: int
 
     def __str__(self) -> str:
@@ -60,6 +62,7 @@ def clean(engine: Engine, blobs: BlobStore, settings: Settings) -> Removed:
     uploads = sum(iter(lambda: expire(engine, BATCH), 0))
     links = sum(iter(lambda: expire_links(engine, BATCH) + expire_authorizations(engine, BATCH), 0))
     notes = sum(_forget(engine, table, at, days) for table, at, days in _NOTES)
+    notes += sum(iter(lambda: expire_named(engine, BATCH), 0))
     removed = Removals(engine, blobs).carry_out()
     removed += _remove_unnamed(engine, blobs, settings.janitor_hours)
     return Removed(jobs, originals, uploads, links, notes, removed)

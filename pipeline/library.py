@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Literal
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import ColumnElement, Engine, Select, func, select, tuple_
 from sqlalchemy.orm import selectinload
 
 from pipeline.catalog import ENDED, DeletionRow, JobRow
-from pipeline.cursors import BadCursor, make_cursor, read_cursor
+from pipeline.cursors import EARLIEST, LATEST, make_cursor, read_cursor, read_moment
 from pipeline.database import now, transaction
 from pipeline.names import Folded, free_name, safe_name, stem
 from pipeline.options import Format, Tag
@@ -23,8 +23,11 @@ DELETION_DAYS = 30
 """How long it is known that a job was deleted."""
 PAGE = 200
 """Jobs that are read at once."""
-_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+FOLDER, FILE = 60, 100
+"""Characters of a folder's and a file's name: with what is added to them, the path fits into the 260 that Windows takes, and leaves
+some to the folder in which all is unpacked ("Maximum Path Length Limitation" in its documentation)."""
 
+Moment = Annotated[AwareDatetime, Field(ge=EARLIEST, le=LATEST)]
 Kind = Literal["original", "audio", "waveform", "transcript"]
 KINDS: tuple[Kind, ...] = ("original", "audio", "waveform", "transcript")
 
@@ -38,10 +41,10 @@ class Wanted(BaseModel):
         KINDS, min_length=1, max_length=20, description="Kinds of files, or formats of transcripts."
     )
     tags: tuple[Tag, ...] = Field((), max_length=20, description="Only recordings with one of these tags.")
-    begin: AwareDatetime | None = Field(
+    begin: Moment | None = Field(
         None, alias="from", description="Only recordings that were sent at this time or later; RFC 3339."
     )
-    end: AwareDatetime | None = Field(None, alias="to", description="Only recordings that were sent before this time.")
+    end: Moment | None = Field(None, alias="to", description="Only recordings that were sent before this time.")
     since: str | None = Field(
         None,
         max_length=300,
@@ -110,10 +113,7 @@ class Place:
     def read(cls, cursor: str) -> "Place":
         """Raises BadCursor."""
         moment, (job, begun) = read_cursor(cursor, 2)
-        try:
-            return cls(moment, job, datetime.fromisoformat(begun).astimezone(UTC))
-        except (ValueError, OverflowError) as error:
-            raise BadCursor(cursor) from error
+        return cls(moment, job, read_moment(begun))
 
     def __str__(self) -> str:
         return make_cursor(self.moment, self.job, self.begun.isoformat())
@@ -142,7 +142,7 @@ class Library:
 
     def recordings(self, owner: str, wanted: Wanted) -> Iterator[Recording]:
         """Oldest first, each with the files that are wanted of it, read page by page. Raises BadCursor."""
-        position, asked = (_BEGINNING, ""), _asked(owner, wanted)
+        position, asked = (EARLIEST, ""), _asked(owner, wanted)
         while rows := self._page(asked, position):
             yield from (_recording(row, wanted) for row in rows if _is_tagged(row, wanted))
             position = rows[-1].created_at, rows[-1].id
@@ -153,7 +153,7 @@ class Library:
         Jobs are told of once they have ended. Raises BadCursor, CursorExpired.
         """
         settled = now() - SETTLE
-        place = Place.read(cursor) if cursor else Place(_BEGINNING, "", settled)
+        place = Place.read(cursor) if cursor else Place(EARLIEST, "", settled)
         if place.known - SETTLE < now() - timedelta(days=DELETION_DAYS):
             raise CursorExpired
         found = self._changed(owner, place, settled, limit) + self._deleted(owner, place, settled, limit)
@@ -188,14 +188,14 @@ def named(files: Sequence[Artifact], folder: str) -> Iterator[NamedFile]:
     """Under names that no file system takes for the same; which depends on all files of the job, not on those that are wanted."""
     taken = Folded()
     for found in files:
-        name = free_name(safe_name(found.name), taken)
+        name = free_name(safe_name(found.name, FILE), taken)
         taken.add(name)
         yield NamedFile(f"{folder}/{name}", found)
 
 
 def folder_of(job: str, title: str) -> str:
     """The same whatever other jobs there are, and never that of another."""
-    return f"{stem(title)} ({job[:12]})"
+    return f"{stem(title, FOLDER)} ({job[:12]})"
 
 
 def _asked(owner: str, wanted: Wanted) -> Sequence[ColumnElement[bool]]:

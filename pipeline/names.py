@@ -20,12 +20,13 @@ _DEVICE = re.compile(r"^(con|prn|aux|nul|conin\$|conout\$|com[0-9]|lpt[0-9])(?= 
 _EXTENSION = re.compile(r"\.(?=[0-9]*[a-z])[a-z0-9]{1,10}\Z", re.IGNORECASE)
 
 
-def safe_name(name: str) -> str:
+def safe_name(name: str, longest: int = LONGEST) -> str:
     """Returns the last part of `name` with letters of every script, and without what shells, headers and file systems trip over.
 
-    Never empty nor a device's, no separators, quotes, control or invisible characters, no dot or dash in front; the extension stays.
+    Never empty nor a device's, no separators, quotes, control or invisible characters, no dot or dash in front; the extension stays,
+    and before it at most `longest` characters.
     """
-    base, extension = _split(_clean(name))
+    base, extension = _split(_clean(name), longest)
     return base + extension
 
 
@@ -44,9 +45,9 @@ class Folded(set[str]):
         return super().__contains__(folded(str(name)))
 
 
-def stem(name: str) -> str:
+def stem(name: str, longest: int = LONGEST) -> str:
     """Returns the safe name without its extension."""
-    return _split(_clean(name))[0]
+    return _split(_clean(name), longest)[0]
 
 
 def media_type(name: str) -> str:
@@ -55,10 +56,10 @@ def media_type(name: str) -> str:
     return guessed if guessed.startswith(("audio/", "video/")) else "application/octet-stream"
 
 
-def _split(name: str) -> tuple[str, str]:
+def _split(name: str, longest: int) -> tuple[str, str]:
     found = _EXTENSION.search(name)
     extension = found.group() if found else ""
-    base = name.removesuffix(extension).encode()[:LONGEST].decode(errors="ignore")
+    base = name.removesuffix(extension)[:longest].encode()[:LONGEST].decode(errors="ignore")
     return _DEVICE.sub(r"\1_", base.rstrip(" .")) or _NAMELESS, extension
 
 

@@ -4,18 +4,22 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy import JSON, ColumnElement, Engine, Integer, delete, func, literal, select, type_coerce
+from sqlalchemy import JSON, ColumnElement, Engine, Integer, and_, delete, func, literal, select, type_coerce
 from sqlalchemy.orm import Session
 
 from pipeline.accounts import Limits
-from pipeline.catalog import ENDED, AccountRow, ArtifactRow, JobRow
+from pipeline.catalog import ENDED, AccountRow, ArtifactRow, JobRow, TaskRow
 from pipeline.database import now, transaction
+from pipeline.flow import TELLING
 from pipeline.jobs import erase
 from pipeline.removals import doom
 from pipeline.work import PASSING
 
 log = structlog.get_logger()
 BATCH = 50
+TELLING_DAYS = 3
+"""For how long a job stays for those who are still to be told of it: longer than webhooks are called; results may wait for ever for a
+connection that is paused."""
 _RAW = "original", *PASSING
 """Kinds of artifacts that go with the uploaded file."""
 
@@ -23,9 +27,13 @@ Due = tuple[ColumnElement[bool], ...]
 
 
 def remove_jobs(engine: Engine, defaults: Limits) -> int:
-    """Removes jobs whose time is up, with all they made, and returns how many. Raises `Unavailable`."""
+    """Removes jobs whose time is up, with all they made, and returns how many; not while somebody is still to be told of them.
+
+    Raises `Unavailable`.
+    """
     keep = _days("keep_result_days", defaults.keep_result_days)
-    return _remove(engine, "job", keep, erase)
+    telling = TaskRow.kind.in_(TELLING), TaskRow.state.not_in(ENDED), TaskRow.created_at > _ago(TELLING_DAYS)
+    return _remove(engine, "job", keep, erase, ~JobRow.tasks.any(and_(*telling)))
 
 
 def remove_originals(engine: Engine, defaults: Limits) -> int:

@@ -48,12 +48,15 @@ def next_number(session: Session, job_id: str, kind: str) -> int:
 
 
 def _webhooks(session: Session, owner: str, event: str, named: str | None) -> Sequence[str]:
-    """Ids of those that hear of this, of which the job may have named one: not beside one that its owner has at the same address."""
-    active = select(WebhookRow).where(WebhookRow.owner == owner, WebhookRow.state == "active")
+    """Ids of those that hear of this, of which the job may have named one: not beside one that its owner has at the same address.
+
+    The one that it named is among them also while it is disabled: that it was not called is put on record.
+    """
+    mine = select(WebhookRow).where(WebhookRow.owner == owner)
     hearing = [
         row
-        for row in session.scalars(active.order_by(WebhookRow.created_at, WebhookRow.id))
-        if (row.url == named if row.by_job else not row.events or event in row.events)
+        for row in session.scalars(mine.order_by(WebhookRow.created_at, WebhookRow.id))
+        if (row.url == named if row.by_job else row.state == "active" and (not row.events or event in row.events))
     ]
     registered = {row.url for row in hearing if not row.by_job}
     return [row.id for row in hearing if not row.by_job or row.url not in registered]

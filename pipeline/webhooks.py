@@ -2,16 +2,17 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Engine, delete, func, select, tuple_
+from sqlalchemy import JSON, Engine, Select, delete, func, or_, select, tuple_, type_coerce
 from sqlalchemy.orm import Session
 
 from pipeline.accounts import alone
-from pipeline.catalog import ENDED, DeliveryRow, JobRow, TaskRow, WebhookRow
+from pipeline.catalog import ENDED, ConnectionRow, DeliveryRow, JobRow, TaskRow, WebhookRow
 from pipeline.cursors import make_cursor, read_cursor
-from pipeline.database import changed, transaction
+from pipeline.database import changed, now, transaction
 from pipeline.jobs import Settled
 from pipeline.messages import Message
 from pipeline.task_rows import messages, new_task
@@ -22,10 +23,13 @@ from pipeline.work import NextTask
 
 MOST, MOST_NAMED = 10, 100
 """Webhooks that one user may have: made by themselves, and named by jobs."""
+DELIVERY_DAYS = 30
+"""For how long it is known what was sent, and a webhook is kept that jobs have named and none names any more."""
 CALLED_OFF = "It was called off before it was delivered."
 NAMED = "Jobs name this webhook by its address; neither that nor its events can be changed."
 UNDER_WAY = "This delivery has not ended yet."
 DISABLED = "The webhook is disabled."
+NAMED_DISABLED = "The webhook of this address is disabled; enable it at /v1/webhooks, or name another."
 
 
 class TooMany(Exception):
@@ -74,13 +78,12 @@ class Webhooks:
             return _view(row), self._newest(row)
 
     def name(self, owner: str, url: str) -> None:
-        """Sees to it that jobs which name `url` find a webhook there. Raises TooMany."""
-        named = select(WebhookRow.id).where(WebhookRow.owner == owner, WebhookRow.by_job, WebhookRow.url == url)
+        """Sees to it that jobs which name `url` find a webhook there. Raises TooMany, and Settled where it is disabled."""
         with transaction(self.engine) as session:
-            if session.scalar(named.limit(1)):
+            if _named_again(session, owner, url):
                 return
         with alone(self.engine, owner) as session:
-            if not session.scalar(named.limit(1)):
+            if not _named_again(session, owner, url):
                 self._add(session, owner, url, (), by_job=True)
 
     def list(self, owner: str) -> Sequence[Webhook]:
@@ -172,7 +175,7 @@ class Webhooks:
                 raise Settled(UNDER_WAY)
             row.state = "new"
             number = next_number(session, job.id, "webhook")
-            task = new_task(job.id, NextTask("webhook", number, {"delivery": delivery_id}))
+            task = new_task(job.id, NextTask("webhook", number, {"delivery": delivery_id, "attempts": row.attempts}))
             session.add(task)
             session.flush()
             return _delivery(row, {row.id}), messages(job.trace, [task])
@@ -182,7 +185,13 @@ class Webhooks:
         if (session.scalar(there) or 0) >= (MOST_NAMED if by_job else MOST):
             raise TooMany
         row = WebhookRow(
-            id=uuid4().hex, owner=owner, url=url, events=list(events), by_job=by_job, secrets=fresh(self.vault)
+            id=uuid4().hex,
+            owner=owner,
+            url=url,
+            events=list(events),
+            by_job=by_job,
+            named_at=now() if by_job else None,
+            secrets=fresh(self.vault),
         )
         session.add(row)
         session.flush()
@@ -192,7 +201,41 @@ class Webhooks:
         return signing(self.vault, row.secrets)[0]
 
 
-def delivery_id(task_id: str, args: Mapping[str, str]) -> str:
+def expire_named(engine: Engine, batch: int) -> int:
+    """Deletes up to `batch` webhooks that jobs named and nothing names any more, and returns how many. Raises `Unavailable`.
+
+    A job that ended long ago may run again; whoever has it do so names its webhook once more.
+    """
+    long_ago = now() - timedelta(days=DELIVERY_DAYS)
+    named = WebhookRow.by_job, WebhookRow.named_at < long_ago
+    by_jobs = _naming(JobRow).where(or_(JobRow.finished_at.is_(None), JobRow.finished_at >= long_ago))
+    told = select(DeliveryRow.id).where(DeliveryRow.webhook_id == WebhookRow.id)
+    in_use = by_jobs.exists() | _naming(ConnectionRow).exists() | told.exists()
+    with transaction(engine) as session:
+        due = session.scalars(select(WebhookRow.id).where(*named, ~in_use).limit(batch)).all()
+        # One that has been named since then is left.
+        return changed(session, delete(WebhookRow).where(WebhookRow.id.in_(due), *named))
+
+
+def _naming(table: type[JobRow | ConnectionRow]) -> Select[str]:
+    """Of the same owner as a webhook, those which name its address."""
+    address = type_coerce(table.options, JSON)["webhook"].as_string()
+    return select(table.id).where(table.owner == WebhookRow.owner, address == WebhookRow.url)
+
+
+def _named_again(session: Session, owner: str, url: str) -> bool:
+    """Notes that a job names the webhook; False if there is none yet. Raises Settled where it is disabled."""
+    named = select(WebhookRow).where(WebhookRow.owner == owner, WebhookRow.by_job, WebhookRow.url == url)
+    row = session.scalar(named.limit(1).with_for_update())
+    if row is None:
+        return False
+    if row.state != "active":
+        raise Settled(NAMED_DISABLED)
+    row.named_at = now()
+    return True
+
+
+def delivery_id(task_id: str, args: Mapping[str, Any]) -> str:
     """Of the message that a task of kind `webhook` delivers: one by itself, or one that is sent again."""
     return args.get("delivery") or f"msg_{task_id}"
 

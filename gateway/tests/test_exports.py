@@ -5,7 +5,6 @@ import io
 import json
 import tracemalloc
 import zipfile
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,107 +13,25 @@ from urllib.parse import urlsplit
 import pytest
 from werkzeug.test import TestResponse
 
+from gateway import zips
 from gateway.tests.conftest import World
-from gateway.tests.exchanges import NOBODYS, TALK, a_file, assert_problem, finish, upload
-from gateway.tests.test_archive import add
+from gateway.tests.exchanges import NOBODYS, TALK, a_file, assert_problem, upload
+from gateway.tests.exporting import a_talk, archive_of, changes, claimed, exported, folder, post, work
 from gateway.tests.test_downloads import open_files
 from pipeline import database
 from pipeline.catalog import ArtifactRow, JobRow
 from pipeline.cursors import make_cursor
-from pipeline.exports import LINES, MOST_OPEN, TABLE, ManifestLine, Totals
+from pipeline.exports import LINES, MOST_OPEN, TABLE
 from pipeline.jobs import Jobs
-from pipeline.library import DELETION_DAYS, Library, Wanted
+from pipeline.library import Library, Wanted
 from pipeline.reuse import artifact_row
-from pipeline.work import Artifact, Result, Task
+from pipeline.work import Artifact
 
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Changes are told as soon as they are there."""
     monkeypatch.setattr("pipeline.library.SETTLE", timedelta())
-
-
-def post(world: World, user: dict[str, str] | None = None, **wanted: Any) -> TestResponse:
-    return world.client.post("/v1/exports", json=wanted, headers=user or world.ada)
-
-
-def claimed(world: World, export_id: str) -> Task:
-    tasks = world.services.dispatcher.tasks
-    consumer = world.queue.consumer(["export"])
-    delivery = consumer.receive(1)
-    assert delivery
-    consumer.ack(delivery)
-    consumer.close()
-    task = tasks.claim(delivery.message.task_id, "a worker")
-    assert task
-    assert task.job_id == export_id
-    return task
-
-
-def work(world: World, task: Task) -> None:
-    """As sync does it, but that the table is none."""
-    found = Library(world.services.catalog).recordings(task.owner, Wanted.model_validate(task.args))
-    lines = [
-        ManifestLine(
-            name=file.name,
-            size=file.artifact.bytes,
-            sha256=file.artifact.sha256,
-            link="https://spool.example.org/v1/links/x",
-            job=recording.id,
-            title=recording.title,
-            fid=file.artifact.id,
-            type=file.artifact.type,
-            kind=file.artifact.kind,
-            created_at=recording.created_at,
-        )
-        for recording in found
-        for file in recording.files
-    ]
-    totals = Totals(files=len(lines), bytes=sum(line.size for line in lines), jobs=1, cursor="c").model_dump()
-    made = []
-    for name, content in ((LINES, "".join(f"{line.model_dump_json()}\n" for line in lines)), (TABLE, "name\r\n")):
-        blob, data = task.blob_id(name.rpartition(".")[2]), content.encode()
-        with world.services.blobs.create(blob) as target:
-            target.write(data)
-        sha256 = hashlib.sha256(data).hexdigest()
-        made.append(Artifact(name, "manifest", "application/jsonl", len(data), sha256, blob, facts=totals))
-    world.services.dispatcher.tasks.finish(task, Result(made))
-
-
-def exported(world: World, **wanted: Any) -> dict[str, Any]:
-    """An export that is done."""
-    answer = post(world, **wanted)
-    assert answer.status_code == 202
-    work(world, claimed(world, answer.json["id"]))
-    found: dict[str, Any] = world.get(f"/v1/exports/{answer.json['id']}").get_json()
-    return found
-
-
-def a_talk(world: World, *names: str, first: str = "talk.mp4", content: bytes = TALK, **options: str) -> str:
-    """The id of a job that is done, and has results called `names`."""
-    job_id = str(
-        upload(world, {**options, "waveform": "no", "transcribe": "no", "file": a_file(first, content)}).json["id"]
-    )
-    finish(world, job_id)
-    for number, name in enumerate(names):
-        add(world, job_id, name, f"{job_id}-{number}", f"{name} {job_id}".encode())
-    return job_id
-
-
-def unzipped(answer: TestResponse) -> zipfile.ZipFile:
-    assert answer.status_code == 200
-    assert answer.content_length == len(answer.data)
-    archive = zipfile.ZipFile(io.BytesIO(answer.data))
-    assert archive.testzip() is None
-    return archive
-
-
-def archive_of(world: World, export: dict[str, Any]) -> zipfile.ZipFile:
-    return unzipped(world.get(f"/v1/exports/{export['id']}/archive"))
-
-
-def folder(job_id: str, title: str = "talk") -> str:
-    return f"{title} ({job_id[:12]})"
 
 
 def test_an_export_is_accepted_worked_off_and_looked_at(world: World) -> None:
@@ -169,6 +86,10 @@ def test_mails_to_others_are_bounded(world: World) -> None:
         {"tags": ["x" * 51]},
         {"from": "yesterday"},
         {"from": "2026-01-01T00:00:00"},
+        {"from": "9999-12-31T23:59:59-14:00"},
+        {"to": "0001-01-01T00:00:00+14:00"},
+        {"to": "0001-01-01T00:00:00Z"},
+        {"since": make_cursor(datetime.max.replace(tzinfo=UTC), NOBODYS, "9999-12-31T23:59:59-14:00")},
         {"since": "x"},
         {"since": make_cursor(database.now(), NOBODYS)},
         {"notify": ["nobody"]},
@@ -261,19 +182,58 @@ def test_an_export_that_is_not_done_has_no_zip(world: World) -> None:
     assert_problem(world.get(f"/v1/exports/{post(world).json['id']}/archive"), 409, "conflict")
 
 
-def test_a_zip_of_many_files_needs_little_memory(world: World) -> None:
-    job_id = a_talk(world)
-    add_rows(world, job_id, 3000)
-    export = exported(world, artifacts=["transcript"])
-    assert export["files"] == 3000
+def test_a_zip_needs_a_kilobyte_of_memory_for_each_file(world: World) -> None:
+    few, many = an_export_of(world, 1000), an_export_of(world, 5000)
+    memory_of_zip(world, "GET", few)  # what is needed once
+    for method in ("HEAD", "GET"):
+        assert memory_of_zip(world, method, many) - memory_of_zip(world, method, few) < 4000 * 1024
+
+
+def an_export_of(world: World, files: int) -> dict[str, Any]:
+    tag = f"{files} files"
+    add_rows(world, a_talk(world, content=TALK + tag.encode(), tags=tag), files)
+    export = exported(world, artifacts=["transcript"], tags=[tag])
+    assert export["files"] == files
+    return export
+
+
+def memory_of_zip(world: World, method: str, export: dict[str, Any]) -> int:
+    """Bytes at the most while it is sent; the client keeps none of it."""
     tracemalloc.start()
     try:
-        answer = world.client.head(f"/v1/exports/{export['id']}/archive", headers=world.ada)
+        answer = world.client.open(f"/v1/exports/{export['id']}/archive", method=method, headers=world.ada)
+        sent = sum(map(len, answer.iter_encoded()))
+        answer.close()
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert answer.content_length > 0
-    assert peak < 10_000_000
+    assert sent == (answer.content_length if method == "GET" else 0)
+    return peak
+
+
+def test_so_many_zips_are_sent_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(zips, "MOST", zips.MOST_EACH + 1)
+    a_talk(world)
+    mine, theirs = exported(world), exported(world, world.bob)
+
+    def begun(export: dict[str, Any], method: str = "GET") -> TestResponse:
+        return world.client.open(urlsplit(export["link"]).path, method=method)
+
+    sent = [begun(mine) for _ in range(zips.MOST_EACH)]
+    for method in ("GET", "HEAD"):
+        refused = begun(mine, method)
+        assert (refused.status_code, refused.headers["Retry-After"]) == (503, "60")
+    sent.append(begun(theirs))
+    assert {answer.status_code for answer in sent} == {200}
+    assert begun(theirs).status_code == 503
+    for answer in sent:
+        answer.close()
+    for _ in range(zips.MOST + 1):  # also one that is only looked at, or refused, gives its place back
+        for method in ("HEAD", "GET"):
+            answer = begun(mine, method)
+            assert answer.status_code == 200
+            answer.close()
+    assert open_files() == 0
 
 
 def add_rows(world: World, job_id: str, count: int) -> None:
@@ -359,50 +319,3 @@ def test_a_recording_is_no_export_and_an_export_no_recording(world: World) -> No
     job_id, export = a_talk(world), exported(world)
     assert_problem(world.get(f"/v1/exports/{job_id}"), 404, "not_found")
     assert_problem(world.get(f"/v1/jobs/{export['id']}"), 404, "not_found")
-
-
-def changes(world: World, cursor: str | None = None, limit: int = 100) -> dict[str, Any]:
-    query = {"limit": limit, **({"cursor": cursor} if cursor else {})}
-    answer = world.client.get("/v1/exports/changes", query_string=query, headers=world.ada)
-    assert answer.status_code == 200
-    found: dict[str, Any] = answer.get_json()
-    return found
-
-
-def test_changes_are_told_with_what_is_needed_to_fetch_them(world: World) -> None:
-    job_id = a_talk(world)
-    page = changes(world)
-    (item,) = page["items"]
-    assert (item["job"], item["change"], item["title"], item["state"]) == (job_id, "new", "talk.mp4", "done")
-    assert [file["name"] for file in item["files"]] == [f"{folder(job_id)}/talk.mp3", f"{folder(job_id)}/talk.mp4"]
-    original = item["files"][1]
-    content = world.get(original["href"]).data
-    assert (len(content), hashlib.sha256(content).hexdigest()) == (original["size"], original["sha256"])
-    assert (page["more"], changes(world, page["cursor"])["items"]) == (False, [])
-    world.client.delete(f"/v1/jobs/{job_id}", headers=world.ada)
-    (gone,) = changes(world, page["cursor"])["items"]
-    assert (gone["job"], gone["change"], gone["files"], gone["title"]) == (job_id, "deleted", [], None)
-
-
-def test_changes_come_in_pages(world: World) -> None:
-    made = [a_talk(world, content=TALK + bytes([number])) for number in range(3)]
-    first = changes(world, limit=2)
-    second = changes(world, first["cursor"], limit=2)
-    assert [item["job"] for item in (*first["items"], *second["items"])] == made
-    assert (first["more"], second["more"]) == (True, False)
-
-
-def test_a_cursor_that_is_too_old_or_none_is_refused(world: World) -> None:
-    old = datetime.now(UTC) - timedelta(days=DELETION_DAYS + 1)
-    answer = world.get(f"/v1/exports/changes?cursor={make_cursor(old, '', old.isoformat())}")
-    assert_problem(answer, 410, "cursor_expired")
-    for query in ("cursor=x", "limit=0", "limit=501", f"cursor={make_cursor(old)}"):
-        assert_problem(world.get(f"/v1/exports/changes?{query}"), 422, "invalid")
-
-
-def test_an_export_goes_on_where_changes_were_and_changes_where_an_export_was(world: World) -> None:
-    a_talk(world)
-    cursor = changes(world)["cursor"]
-    new = a_talk(world, content=TALK[::-1])
-    names: Sequence[str] = archive_of(world, exported(world, since=cursor)).namelist()
-    assert {name.partition("/")[0] for name in names if "/" in name} == {folder(new)}

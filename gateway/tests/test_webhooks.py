@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from standardwebhooks import Webhook
 from werkzeug.test import TestResponse
 
@@ -192,7 +192,7 @@ def test_deliveries_are_listed_and_sent_again(keyed: World) -> None:
     assert delivery
     task = keyed.services.dispatcher.tasks.claim(delivery.message.task_id, "worker")
     assert task
-    assert task.args == {"delivery": first}
+    assert task.args == {"delivery": first, "attempts": 1}
     assert_problem(ask(keyed, "POST", f"{path}/deliveries/{first}/resend"), 409, "conflict")
     ask(keyed, "PATCH", path, {"state": "disabled"})
     assert_problem(ask(keyed, "POST", f"{path}/deliveries/{second}/resend"), 409, "conflict")
@@ -258,6 +258,27 @@ def test_a_job_names_a_webhook_which_its_owner_finds(keyed: World, way: Way) -> 
     assert Webhook(ask(keyed, "GET", f"/{found['id']}/secret").json["secret"])
     assert_problem(ask(keyed, "PATCH", f"/{found['id']}", {"url": "https://example.org/x"}), 409, "conflict")
     assert ask(keyed, "GET", "", user=keyed.bob).json == {"items": []}
+
+
+@ways
+def test_no_job_names_a_webhook_that_is_disabled(keyed: World, way: Way) -> None:
+    assert way(keyed, {"webhook": URL}).status_code < 300
+    (found,) = ask(keyed, "GET", "").json["items"]
+    ask(keyed, "PATCH", f"/{found['id']}", {"state": "disabled"})
+    refused = way(keyed, {"webhook": URL})
+    assert_problem(refused, 409, "conflict")
+    assert "disabled" in refused.json["detail"]
+    ask(keyed, "PATCH", f"/{found['id']}", {"state": "active"})
+    assert way(keyed, {"webhook": URL}).status_code < 300
+
+
+def test_a_job_that_runs_again_names_its_webhook_again(keyed: World) -> None:
+    job_id = in_json(keyed, {"webhook": URL}).json["id"]
+    keyed.client.post(f"/v1/jobs/{job_id}/cancel", headers=keyed.ada)
+    with transaction(keyed.services.catalog) as session:
+        session.execute(delete(WebhookRow))
+    assert keyed.client.post(f"/v1/jobs/{job_id}/retry", headers=keyed.ada).status_code == 202
+    assert [found["url"] for found in ask(keyed, "GET", "").json["items"]] == [URL]
 
 
 @ways

@@ -21,7 +21,7 @@ from notification.tests.receiver import (
     receiving,
     says,
 )
-from notification.webhooks import DELAYS, DISABLED, GONE, JITTER, LONGEST_PAUSE, REDIRECT
+from notification.webhooks import DELAYS, DISABLED, GONE, JITTER, LONGEST_PAUSE, NO_KEYS, REDIRECT
 from pipeline.errors import Reject, Retry
 from pipeline.guard import Guard
 from pipeline.network import FORBIDDEN, UNPROVEN, look_up, tls_context
@@ -61,6 +61,42 @@ def test_it_is_tried_over_a_day_and_then_given_up(office: Office, receiver: Rece
     assert (found.state, found.attempts, found.status) == ("failed", len(DELAYS) + 1, 500)
     assert "500" in (found.reason or "")
     assert office.states() == {"failed": 1}
+
+
+def test_delays_are_by_how_often_the_receiver_was_asked(office: Office, receiver: Receiver) -> None:
+    """Not by what failed here meanwhile."""
+    webhook, _ = office.webhook(receiver.url())
+    office.ended()
+    office.vault = None
+    for _ in range(len(DELAYS) + 1):
+        assert str(office.attempt()) == NO_KEYS
+    assert (office.delivery(webhook).attempts, office.delivery(webhook).state) == (0, "new")
+    office.vault = Office.vault
+    receiver.answers = [says(500)]
+    delays = [outcome.delay for outcome in (office.attempt(), office.attempt()) if isinstance(outcome, Retry)]
+    assert delays == [pytest.approx(usual, rel=JITTER) for usual in DELAYS[:2]]
+
+
+def test_what_is_resent_is_tried_as_often_as_what_is_new(office: Office, receiver: Receiver) -> None:
+    webhook, _ = office.webhook(receiver.url())
+    office.ended()
+    receiver.answers = [says(500)]
+    for again in range(2):
+        if again:
+            office.webhooks.resend(OWNER, webhook, office.delivery(webhook).id)
+        outcomes = [office.attempt() for _ in range(len(DELAYS) + 1)]
+        assert [type(outcome) for outcome in outcomes] == [Retry] * len(DELAYS) + [Reject]
+    assert office.delivery(webhook).attempts == 2 * (len(DELAYS) + 1)
+
+
+def test_a_webhook_that_a_job_named_and_was_disabled_has_it_on_record(office: Office, receiver: Receiver) -> None:
+    office.webhooks.name(OWNER, receiver.url())
+    (named,) = office.webhooks.list(OWNER)
+    office.webhooks.change(OWNER, named.id, state="disabled")
+    office.ended(webhook=receiver.url())
+    assert str(office.attempt()) == DISABLED
+    assert (office.delivery(named.id).state, office.delivery(named.id).reason) == ("failed", DISABLED)
+    assert receiver.received == []
 
 
 def test_two_delays_are_not_the_same(office: Office, receiver: Receiver) -> None:

@@ -54,6 +54,8 @@ class WebhookRow(Base):
     """Those that it hears of; all if there are none."""
     by_job: Mapped[bool] = mapped_column(default=False)
     """Jobs named it, and it hears of those that do."""
+    named_at: Mapped[datetime | None]
+    """When one last did."""
     state: Mapped[str] = mapped_column(String(10), default="active")
     """active or disabled."""
     reason: Mapped[str | None] = mapped_column(Text)

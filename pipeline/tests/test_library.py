@@ -3,7 +3,7 @@
 import os
 import unicodedata
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -30,6 +30,12 @@ from pipeline.work import NextTask
 STRANGER = "b" * 32
 awkward = st.text(st.one_of(st.characters(), st.sampled_from("./\\:* -cCoOnN\u200d\u202eé\u0301\u017fß")), max_size=60)
 Talk = Callable[..., Job]
+ENDS_OF_TIME = [
+    datetime.max.replace(tzinfo=timezone(timedelta(hours=-14))),
+    datetime.min.replace(tzinfo=timezone(timedelta(hours=14))),
+    datetime.min.replace(tzinfo=UTC),
+]
+"""Times that Python has, but not in every zone, or not those before them."""
 
 
 class Clock:
@@ -248,7 +254,14 @@ def test_a_cursor_is_good_for_as_long_as_deletions_are_known(
 
 @pytest.mark.parametrize(
     "cursor",
-    ["x", make_cursor(database.now()), make_cursor(database.now(), "x"), make_cursor(database.now(), "a", "b")],
+    [
+        "x",
+        make_cursor(database.now()),
+        make_cursor(database.now(), "x"),
+        make_cursor(database.now(), "a", "b"),
+        *(make_cursor(moment, "a", database.now().isoformat()) for moment in ENDS_OF_TIME),
+        *(make_cursor(database.now(), "a", moment.isoformat()) for moment in ENDS_OF_TIME),
+    ],
 )
 def test_a_cursor_of_another_list_is_none(catalog: Engine, cursor: str) -> None:
     with pytest.raises(BadCursor):
@@ -296,6 +309,18 @@ def test_recordings_come_page_by_page(catalog: Engine, talk: Talk, monkeypatch: 
     assert sorted(titles(catalog)) == expected
 
 
+@pytest.mark.parametrize("letter", ["x", "é", "會", "🎉"])
+def test_long_names_are_cut(letter: str) -> None:
+    """A file that is named like its recording has that twice in its path, of which Windows takes 260 characters."""
+    title, job = letter * 300, "0123456789ab" * 3
+    files = [an_artifact(f"{title}{end}") for end in (".mp3", "1.srt", "2.srt")]
+    first, *_, last = (file.name for file in named(files, folder_of(job, title)))
+    folder, _, file = last.partition("/")
+    assert file.removesuffix(" (1).srt") == first.partition("/")[2].removesuffix(".mp3")
+    assert folder.endswith(" (0123456789ab)")
+    assert len(last.encode("utf-16-le")) // 2 <= 200
+
+
 @given(st.lists(st.tuples(st.uuids(version=4), awkward, st.lists(awkward, max_size=5)), max_size=5))
 def test_names_are_unique_and_fit_for_every_file_system(jobs: list[tuple[object, str, list[str]]]) -> None:
     names = [
@@ -307,6 +332,7 @@ def test_names_are_unique_and_fit_for_every_file_system(jobs: list[tuple[object,
         assert len({unicodedata.normalize(form, name).casefold() for name in names}) == len(names)
     assert len(set(map(folded, names))) == len(names)
     for name in names:
+        assert len(name.encode("utf-16-le")) // 2 <= 220  # of the 260 of Windows
         folder, file = name.split("/")
         for part in (folder, file):
             assert 0 < len(part.encode()) <= 255

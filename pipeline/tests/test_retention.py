@@ -1,3 +1,4 @@
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
@@ -9,10 +10,12 @@ from pipeline.accounts import Accounts, Limits
 from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.catalog import RemovalRow
 from pipeline.database import now, transaction
+from pipeline.flow import TELLING
 from pipeline.jobs import Jobs
 from pipeline.options import Options
 from pipeline.removals import Removals
-from pipeline.retention import remove_jobs, remove_originals
+from pipeline.retention import TELLING_DAYS, remove_jobs, remove_originals
+from pipeline.task_rows import new_task
 from pipeline.tasks import Tasks
 from pipeline.tests.makers import (
     OWNER,
@@ -21,8 +24,10 @@ from pipeline.tests.makers import (
     end_days_ago,
     named_blobs,
     stored_blobs,
+    work_off,
     work_through,
 )
+from pipeline.work import NextTask
 
 WORDS = [
     (None, None, 5, 5),
@@ -98,6 +103,30 @@ def test_what_is_in_work_stays_however_old_it_is(catalog: Engine) -> None:
     end_days_ago(catalog, 10_000)
     assert (remove_jobs(catalog, MONTH), remove_originals(catalog, MONTH)) == (0, 0)
     assert left(catalog, job.id) == ["talk.mp4"]
+
+
+@pytest.mark.parametrize("kind", TELLING)
+def test_a_job_stays_until_those_who_are_told_of_it_have_been(
+    catalog: Engine, store: DirectoryBlobs, kind: str
+) -> None:
+    job = work_through(catalog, store, a_recording(catalog, store))
+    end_days_ago(catalog, 31)
+    with transaction(catalog) as session:
+        session.add(new_task(job.id, NextTask(kind, 7)))
+    assert remove_jobs(catalog, MONTH) == 0
+    work_off(catalog, store, kind)
+    assert remove_jobs(catalog, MONTH) == 1
+
+
+def test_a_job_does_not_stay_for_ever_for_those_who_are_told_of_it(catalog: Engine, store: DirectoryBlobs) -> None:
+    """Its results may wait for a connection that is paused."""
+    job = work_through(catalog, store, a_recording(catalog, store))
+    end_days_ago(catalog, 31)
+    with transaction(catalog) as session:
+        task = new_task(job.id, NextTask("return", 7))
+        task.created_at = now() - timedelta(days=TELLING_DAYS, minutes=1)
+        session.add(task)
+    assert remove_jobs(catalog, MONTH) == 1
 
 
 @pytest.mark.parametrize("name", ["keep_original_days", "keep_result_days"])

@@ -75,6 +75,12 @@ def test_a_webhook_of_jobs_hears_of_those_that_name_it(catalog: Engine) -> None:
     assert [args["webhook"] for _, args in told(catalog, job_id)] == [named]
 
 
+def test_of_a_webhook_that_a_job_named_and_was_disabled_since_it_is_put_on_record(catalog: Engine) -> None:
+    named = a_webhook(catalog, url="https://example.org/one", by_job=True, state="disabled")
+    job_id = ended(catalog, options={"webhook": "https://example.org/one"})
+    assert [args["webhook"] for _, args in told(catalog, job_id)] == [named]
+
+
 def test_an_address_that_hears_already_hears_once(catalog: Engine) -> None:
     owners = a_webhook(catalog, "job.done", url="https://example.org/one")
     named = a_webhook(catalog, url="https://example.org/one", by_job=True)

@@ -5,20 +5,31 @@ from threading import Barrier
 
 import pytest
 from cryptography.fernet import Fernet, MultiFernet
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import Engine, delete, func, select, update
 
 from pipeline.blobs.directory import DirectoryBlobs
-from pipeline.catalog import DeliveryRow, TaskRow, WebhookRow
+from pipeline.catalog import ConnectionRow, DeliveryRow, TaskRow, WebhookRow
 from pipeline.cursors import BadCursor
 from pipeline.database import now, transaction
 from pipeline.janitor import clean
-from pipeline.jobs import Jobs, NewJob, Settled
+from pipeline.jobs import Job, Jobs, NewJob, Settled
+from pipeline.options import Options
 from pipeline.settings import Settings
 from pipeline.tasks import Tasks
-from pipeline.tests.makers import OWNER
+from pipeline.tests.makers import OWNER, end_days_ago
 from pipeline.vault import Unopened, Vault
 from pipeline.webhook_secrets import signing
-from pipeline.webhooks import CALLED_OFF, MOST, MOST_NAMED, Delivery, TooMany, Webhooks, delivery_id
+from pipeline.webhooks import (
+    CALLED_OFF,
+    DELIVERY_DAYS,
+    MOST,
+    MOST_NAMED,
+    Delivery,
+    TooMany,
+    Webhooks,
+    delivery_id,
+    expire_named,
+)
 from pipeline.work import NextTask, Result
 
 STRANGER = "b" * 32
@@ -154,6 +165,78 @@ def test_an_address_that_jobs_name_has_one_webhook(webhooks: Webhooks, catalog: 
     assert webhooks.secret(OWNER, found.id)
 
 
+def test_jobs_cannot_name_one_that_is_disabled(webhooks: Webhooks) -> None:
+    webhooks.name(OWNER, URL)
+    (found,) = webhooks.list(OWNER)
+    webhooks.change(OWNER, found.id, state="disabled")
+    with pytest.raises(Settled, match="disabled"):
+        webhooks.name(OWNER, URL)
+    webhooks.name(OWNER, f"{URL}/other")
+    webhooks.change(OWNER, found.id, state="active")
+    webhooks.name(OWNER, URL)
+
+
+def named_days_ago(catalog: Engine, days: float) -> None:
+    with transaction(catalog) as session:
+        session.execute(update(WebhookRow).values(named_at=now() - timedelta(days=days)))
+
+
+def addresses(webhooks: Webhooks, owner: str = OWNER) -> set[str]:
+    return {found.url for found in webhooks.list(owner)}
+
+
+def a_naming_job(catalog: Engine, url: str, owner: str = OWNER) -> Job:
+    options = Options.model_validate({"webhook": url, "transcribe": False})
+    return Jobs(catalog).create(NewJob(owner, "talk", first=NextTask("fetch"), options=options))[0]
+
+
+def test_one_that_nothing_names_any_more_makes_room(webhooks: Webhooks, catalog: Engine, store: DirectoryBlobs) -> None:
+    made(webhooks, f"{URL}/own")
+    for name in ("unfinished", "lately", "told", "long-ago", "never"):
+        webhooks.name(OWNER, f"{URL}/{name}")
+    by_name = {found.url.rpartition("/")[2]: found.id for found in webhooks.list(OWNER)}
+    jobs = {name: a_naming_job(catalog, f"{URL}/{name}") for name in ("unfinished", "lately", "told", "long-ago")}
+    for job in (jobs["lately"], jobs["told"], jobs["long-ago"]):
+        Jobs(catalog).cancel(OWNER, job.id)
+    end_days_ago(catalog, DELIVERY_DAYS + 1, jobs["told"], jobs["long-ago"])
+    end_days_ago(catalog, DELIVERY_DAYS - 1, jobs["lately"])
+    a_delivery(catalog, by_name["told"], jobs["told"].id, "1" * 32)
+    named_days_ago(catalog, DELIVERY_DAYS - 1)
+    assert clean(catalog, store, Settings()).notes == 0
+    named_days_ago(catalog, DELIVERY_DAYS + 1)
+    assert clean(catalog, store, Settings()).notes == 2
+    assert addresses(webhooks) == {f"{URL}/{name}" for name in ("own", "unfinished", "lately", "told")}
+
+
+def test_one_that_others_name_does_not_stay(webhooks: Webhooks, catalog: Engine) -> None:
+    webhooks.name(OWNER, URL)
+    webhooks.name(STRANGER, URL)
+    a_naming_job(catalog, URL, STRANGER)
+    named_days_ago(catalog, DELIVERY_DAYS + 1)
+    assert expire_named(catalog, 10) == 1
+    assert (addresses(webhooks), addresses(webhooks, STRANGER)) == (set(), {URL})
+
+
+def test_one_that_a_connection_names_stays(webhooks: Webhooks, catalog: Engine) -> None:
+    webhooks.name(OWNER, URL)
+    job, _ = Jobs(catalog, "connection").create(NewJob(OWNER, "Dropbox", first=NextTask("connect")))
+    with transaction(catalog) as session:
+        options = Options.model_validate({"webhook": URL}).model_dump(mode="json")
+        session.add(ConnectionRow(id=job.id, owner=OWNER, options=options))
+    named_days_ago(catalog, DELIVERY_DAYS + 1)
+    assert expire_named(catalog, 10) == 0
+    with transaction(catalog) as session:
+        session.execute(delete(ConnectionRow))
+    assert expire_named(catalog, 10) == 1
+
+
+def test_one_that_is_named_again_stays(webhooks: Webhooks, catalog: Engine) -> None:
+    webhooks.name(OWNER, URL)
+    named_days_ago(catalog, DELIVERY_DAYS + 1)
+    webhooks.name(OWNER, URL)
+    assert expire_named(catalog, 10) == 0
+
+
 def test_jobs_name_so_many_and_no_more(webhooks: Webhooks, catalog: Engine) -> None:
     with transaction(catalog) as session:
         session.add_all(
@@ -237,7 +320,7 @@ def test_what_is_under_way_is_not_sent_again(webhooks: Webhooks, catalog: Engine
         second.id,
         "webhook",
         1,
-        {"delivery": delivery},
+        {"delivery": delivery, "attempts": 0},
     )
     assert first.id != second.id
     with pytest.raises(Settled):

@@ -154,6 +154,7 @@ def _webhooks() -> None:
         sa.Column("secrets", sa.Text, nullable=False),
         sa.Column("events", sa.JSON, nullable=False),
         sa.Column("by_job", sa.Boolean, nullable=False),
+        sa.Column("named_at", UtcDateTime),
         sa.Column("state", sa.String(10), nullable=False),
         sa.Column("reason", sa.Text),
         sa.Column("created_at", UtcDateTime, nullable=False),
