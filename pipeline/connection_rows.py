@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import and_, func, select, update
 from sqlalchemy.orm import Session
 
 from pipeline import flow
@@ -133,6 +133,20 @@ def wake(session: Session, connection_id: str, *kinds: str) -> list[Message]:
     Nothing happens unless the connection is active.
     """
     return [message for job, task in _of_active(session, connection_id, kinds) for message in _hurried(job, task)]
+
+
+def hurry(session: Session, connection_ids: Sequence[str], kind: str) -> list[Message]:
+    """As `wake`, for tasks that wait or run, without a lock of their jobs: whoever takes in a page holds those for a while.
+
+    A task that fails just now has its reasons to wait.
+    """
+    of_kind = TaskRow.job_id.in_(connection_ids), TaskRow.kind == kind
+    running, waiting = TaskRow.state == "running", and_(TaskRow.state == "queued", TaskRow.failures == 0)
+    started = session.scalars(select(func.max(TaskRow.started_at)).where(*of_kind, running)).one()
+    due = max(now(), started + timedelta(microseconds=1)) if started else now()  # see `_hurried`
+    session.execute(update(TaskRow).where(*of_kind, running | waiting).values(due_at=due, published_at=None))
+    tasks = select(TaskRow, JobRow.trace).join(JobRow).where(*of_kind, waiting).order_by(TaskRow.id)
+    return [message for task, trace in session.execute(tasks) for message in messages(trace, [task])]
 
 
 def keep_open(session: Session, connection_id: str, *kinds: str) -> list[Message]:

@@ -18,6 +18,7 @@ from pipeline.connection_rows import (
     call_off,
     folders,
     go_on,
+    hurry,
     lock,
     lock_all,
     rest,
@@ -28,6 +29,7 @@ from pipeline.database import transaction
 from pipeline.jobs import NewJob, Settled, add_job, erase
 from pipeline.messages import Message
 from pipeline.options import Options
+from pipeline.remote_file_rows import forget
 from pipeline.task_rows import messages, new_task
 from pipeline.telling import tell
 from pipeline.wishes import Wishes, covers, overlap
@@ -152,11 +154,10 @@ class Connections:
         return self._act(owner, connection_id, act)
 
     def news(self, account_ids: Iterable[str]) -> Sequence[Message]:
-        """Looks what is new in these accounts, whoever connected them."""
+        """Looks what is new in these accounts, whoever connected them. Waits for nobody who works on them just now."""
         known = ConnectionRow.account_id.in_(set(account_ids)), ConnectionRow.state == "active"
         with transaction(self.engine) as session:
-            ids = session.scalars(select(ConnectionRow.id).where(*known).order_by(ConnectionRow.id)).all()
-            return [message for found in ids for message in wake(session, found, "watch")]
+            return hurry(session, session.scalars(select(ConnectionRow.id).where(*known)).all(), "watch")
 
     def load(self, connection_id: str) -> Connection | None:
         return self._find(ConnectionRow.id == connection_id)
@@ -268,6 +269,7 @@ def _watch(session: Session, connection_id: str, paths: Sequence[str]) -> None:
     session.flush()
     for old in (row for key, row in there.items() if key not in wanted):
         _hand_over(session, old, new)
+        forget(session, RemoteFileRow.folder_id == old.id)
         session.delete(old)
     session.flush()
 
@@ -281,4 +283,4 @@ def _hand_over(session: Session, old: FolderRow, new: Iterable[FolderRow]) -> No
                 RemoteFileRow.folder_id == old.id,
                 RemoteFileRow.path_lower.startswith(f"{inside.lower()}/", autoescape=True),
             )
-            session.execute(update(RemoteFileRow).where(*known).values(folder_id=folder.id, round=0))
+            session.execute(update(RemoteFileRow).where(*known).values(folder_id=folder.id, round=-1))

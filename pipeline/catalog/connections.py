@@ -81,6 +81,10 @@ class FolderRow(Base):
     """The list from the beginning has come to its end, so that what it did not name is gone."""
 
 
+INDEXED = 700
+"""Characters of a path that are in an index: as many as MySQL has room for."""
+
+
 class RemoteFileRow(Base):
     """A file in a watched folder, as last seen, and what was made of it. It stays after the file has gone: the file may come back."""
 
@@ -88,14 +92,17 @@ class RemoteFileRow(Base):
     __table_args__ = (
         UniqueConstraint("connection_id", "remote_id"),
         Index(None, "connection_id", "content_hash"),
-        Index(None, "connection_id", "state", "due_at"),
+        Index(None, "connection_id", "path_lower", mysql_length={"path_lower": INDEXED}),
+        Index(None, "connection_id", "state"),
+        Index(None, "connection_id", "due_at"),
         Index(None, "job_id"),
         MYSQL_TABLE,
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id", ondelete="CASCADE"))
-    folder_id: Mapped[str] = mapped_column(ForeignKey("folders.id", ondelete="CASCADE"))
+    folder_id: Mapped[str | None] = mapped_column(ForeignKey("folders.id", ondelete="SET NULL"))
+    """Empty since the folder is not watched any more; it may be again."""
     remote_id: Mapped[str] = mapped_column(String(100))
     path: Mapped[str] = mapped_column(Text)
     path_lower: Mapped[str] = mapped_column(Text)
@@ -107,7 +114,7 @@ class RemoteFileRow(Base):
     state: Mapped[str] = mapped_column(String(10))
     """settling: it may still grow; waiting: its owner has no room for it now; taken: it has a job; ignored; result: it is ours; gone."""
     due_at: Mapped[datetime | None]
-    """When a file that is settling or waiting is looked at again."""
+    """When a file that is settling or waiting is looked at again; empty for all others."""
     reason: Mapped[str | None] = mapped_column(Text)
     """Why it waits or is ignored, for its owner."""
     job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))
@@ -116,19 +123,23 @@ class RemoteFileRow(Base):
 
 
 class ReturnedFileRow(Base):
-    """A result as it was put beside its recording, recorded before it goes out, so that it is known when it comes back."""
+    """A result as it was put beside its recording, recorded before it goes out, so that it is known when it comes back.
+
+    It outlives its job and its connection: the file is still there, and another connection may find it.
+    """
 
     __tablename__ = "returned_files"
     __table_args__ = (
         UniqueConstraint("job_id", "name", "content_hash"),
-        Index(None, "connection_id", "content_hash"),
+        Index(None, "content_hash"),
         Index(None, "connection_id", "remote_id"),
+        Index(None, "connection_id", "path", mysql_length={"path": INDEXED}),
         MYSQL_TABLE,
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    connection_id: Mapped[str] = mapped_column(ForeignKey("connections.id", ondelete="CASCADE"))
-    job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    connection_id: Mapped[str | None] = mapped_column(ForeignKey("connections.id", ondelete="SET NULL"))
+    job_id: Mapped[str | None] = mapped_column(ForeignKey("jobs.id", ondelete="SET NULL"))
     name: Mapped[str] = mapped_column(String(255))
     """The artifact's."""
     path: Mapped[str] = mapped_column(Text)
@@ -136,6 +147,6 @@ class ReturnedFileRow(Base):
     version: Mapped[int | None]
     """Of the transcript that it was written from."""
     remote_id: Mapped[str | None] = mapped_column(String(100))
-    """Empty until the other side has it for certain."""
+    """Empty until the other side has it for certain, as is `rev`."""
     rev: Mapped[str | None] = mapped_column(String(50))
     at: Mapped[datetime] = mapped_column(default=now)

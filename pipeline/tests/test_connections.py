@@ -1,5 +1,6 @@
 """Connections as their owners steer them, and as what works on them finds them."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
@@ -8,10 +9,10 @@ import pytest
 from sqlalchemy import Engine, update
 
 from pipeline import connections as module
-from pipeline.catalog import ConnectionRow, TaskRow
-from pipeline.connection_rows import keep_open, wake
+from pipeline.catalog import Base, ConnectionRow, TaskRow
+from pipeline.connection_rows import keep_open, lock, wake
 from pipeline.connections import Connections
-from pipeline.database import now, transaction
+from pipeline.database import connect, now, transaction
 from pipeline.jobs import Jobs, Settled
 from pipeline.tasks import Tasks
 from pipeline.tests.connecting import (
@@ -208,6 +209,35 @@ def test_a_task_that_began_by_a_clock_ahead_of_ours_is_woken_too(catalog: Engine
         session.execute(ahead)
     Connections(catalog).sync(OWNER, found.id)
     assert kinds(Tasks(catalog).finish(running, Result(again=900))) == ["watch"]
+
+
+@pytest.mark.servers
+def test_news_wait_for_nobody_who_works_on_the_account(new_database: Callable[[], str]) -> None:
+    engine = connect(new_database(), seconds=3)
+    Base.metadata.create_all(engine)
+    found = a_connection(engine)
+    with transaction(engine) as session:
+        lock(session, found.id)
+        assert kinds(Connections(engine).news([ACCOUNT])) == ["watch"]
+    engine.dispose()
+
+
+def test_news_that_come_while_it_is_looked_have_it_looked_again(catalog: Engine) -> None:
+    found = a_connection(catalog)
+    running = claim(catalog, waiting(catalog, found.id, "watch"))
+    with transaction(catalog) as session:
+        ahead = update(TaskRow).where(TaskRow.id == running.id).values(started_at=now() + timedelta(seconds=60))
+        session.execute(ahead)
+    assert Connections(catalog).news([ACCOUNT]) == []
+    assert kinds(Tasks(catalog).finish(running, Result(again=900))) == ["watch"]
+
+
+def test_news_do_not_hurry_what_fails(catalog: Engine) -> None:
+    found = a_connection(catalog)
+    task = claim(catalog, waiting(catalog, found.id, "watch"))
+    Tasks(catalog).retry(task, "Dropbox wants to be left alone.", 600)
+    assert Connections(catalog).news([ACCOUNT]) == []
+    assert "watch" not in kinds(Tasks(catalog).unpublished(0))
 
 
 def test_news_wake_whoever_watches_the_account(catalog: Engine) -> None:

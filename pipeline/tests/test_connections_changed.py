@@ -43,9 +43,21 @@ def test_known_files_stay_known_where_a_folder_grows_or_shrinks(
             a_remote_file(catalog, folder_rows(catalog, found.id)[before], path)
     Connections(catalog).change(OWNER, found.id, wishes(after))
     with transaction(catalog) as session:
-        left = session.execute(select(RemoteFileRow.path, RemoteFileRow.folder_id)).all()
+        left = session.execute(select(RemoteFileRow.path, RemoteFileRow.folder_id, RemoteFileRow.state)).all()
     folder = folder_rows(catalog, found.id)[after]
-    assert sorted(tuple(row) for row in left) == [(path, folder.id) for path in known]
+    assert sorted((path, state) for path, of, state in left if of == folder.id) == [(path, "taken") for path in known]
+    assert {(of, state) for _, of, state in left if of != folder.id} <= {(None, "gone")}
+
+
+def test_of_a_folder_that_is_watched_no_more_jobs_and_results_stay_known(catalog: Engine) -> None:
+    found = a_connection(catalog, "/a")
+    for state in ("settling", "waiting", "taken", "ignored", "result", "gone"):
+        a_remote_file(catalog, folder_rows(catalog, found.id)["/a"], f"/a/{state}.mp4", state)
+    Connections(catalog).change(OWNER, found.id, wishes("/c"))
+    with transaction(catalog) as session:
+        left = session.execute(select(RemoteFileRow.path, RemoteFileRow.state, RemoteFileRow.folder_id)).all()
+    kept = [("/a/gone.mp4", "gone", None), ("/a/result.mp4", "result", None), ("/a/taken.mp4", "gone", None)]
+    assert sorted(tuple(row) for row in left) == kept
 
 
 def test_folders_are_not_changed_into_those_of_another_connection(catalog: Engine) -> None:

@@ -42,17 +42,25 @@ class ReturnedFiles:
         with transaction(self.engine) as session:
             return session.scalar(done.order_by(ReturnedFileRow.at.desc(), ReturnedFileRow.id).limit(1))
 
-    def knows(self, outcome: Outcome, content_hash: str) -> bool:
-        """Whether this is a content that the result had before, and so no edit that nobody has looked at."""
-        same = select(ReturnedFileRow.id).where(*_of(outcome), ReturnedFileRow.content_hash == content_hash)
+    def knows(self, outcome: Outcome, there: RemoteFile) -> bool:
+        """Whether a file is as we have put it there, and so no edit that nobody has looked at.
+
+        By its revision, or else, where it was moved or nobody lived to note the revision, by a content: of the last one that
+        was noted, and of those that were begun since.
+        """
+        done = select(ReturnedFileRow).where(*_of(outcome)).order_by(ReturnedFileRow.at.desc(), ReturnedFileRow.id)
         with transaction(self.engine) as session:
-            return session.scalar(same) is not None
+            rows = session.scalars(done).all()
+        noted = next((count for count, row in enumerate(rows, 1) if row.remote_id), len(rows))
+        contents = {row.content_hash for row in rows[:noted]}
+        return there.content_hash in contents or there.rev in {row.rev for row in rows}
 
     def is_outdated(self, connection_id: str, there: RemoteFile) -> bool:
         """Whether a file is a result, as it was returned, of what a recording was before its content changed."""
         used = select(RemoteFileRow.id).where(RemoteFileRow.job_id == ReturnedFileRow.job_id).exists()
         found = (
             ReturnedFileRow.connection_id == connection_id,
+            ReturnedFileRow.job_id.is_not(None),
             ReturnedFileRow.remote_id == there.id,
             ReturnedFileRow.content_hash == there.content_hash,
         )
@@ -67,10 +75,15 @@ class ReturnedFiles:
             return session.scalar(select(RemoteFileRow.id).where(*same, taken)) is not None
 
     def begin(self, outcome: Outcome, path: str) -> None:
-        """Notes that the result is about to be put there."""
+        """Notes that the result is about to be put there, also if it was there before, and another one since."""
         with transaction(self.engine) as session:
             row = _row(session, outcome)
-            row.path = path
+            row.path, row.remote_id, row.rev = path, None, None
+
+    def keep(self, outcome: Outcome) -> None:
+        """Notes that what is there is of this version as well."""
+        with transaction(self.engine) as session:
+            _row(session, outcome)
 
     def complete(self, outcome: Outcome, there: RemoteFile) -> None:
         """Notes that it is there."""

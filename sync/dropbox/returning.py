@@ -76,7 +76,7 @@ class Returning:
         outcome = Outcome(self.connection.id, job_id, made.name, content_hash, made.facts.get("version"))
         last = self.ledger.last(outcome)
         if last and last.content_hash == content_hash:
-            self.ledger.begin(outcome, last.path)  # it may be another version with the same words
+            self.ledger.keep(outcome)  # it may be another version with the same words
         elif not last or last.version is None or last.version != outcome.version:
             self._bring(outcome, made, source, last.remote_id if last else None)
 
@@ -90,7 +90,7 @@ class Returning:
 
     def _renew(self, outcome: Outcome, made: Artifact, there: RemoteFile) -> None:
         """In the place of what it was before, wherever that is now. What somebody has edited meanwhile stays: it is news for `watch`."""
-        if self.ledger.knows(outcome, there.content_hash):
+        if self.ledger.knows(outcome, there):
             self._upload(outcome, made, Place(there.path, there))
         else:
             log.info("a result was edited, and is left as it is", name=outcome.name)

@@ -60,7 +60,7 @@ def test_what_has_begun_is_not_there_yet(catalog: Engine, words: Outcome) -> Non
     ledger = ReturnedFiles(catalog)
     ledger.begin(words, "/Talks/talk.txt")
     assert ledger.last(words) is None
-    assert ledger.knows(words, words.content_hash)
+    assert ledger.knows(words, _there(words))
     ledger.complete(words, _there(words))
     last = ledger.last(words)
     assert last
@@ -85,7 +85,7 @@ def test_results_are_told_apart_by_their_names_and_jobs(catalog: Engine, words: 
     other = replace(words, job_id=_job_of(catalog, words.connection_id, "id:other"))
     for different in (replace(words, name="talk.srt"), other):
         assert ledger.last(different) is None
-        assert not ledger.knows(different, words.content_hash)
+        assert not ledger.knows(different, _there(words))
 
 
 def test_a_result_is_outdated_once_its_recording_has_another_content(catalog: Engine, words: Outcome) -> None:

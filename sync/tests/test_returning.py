@@ -273,13 +273,8 @@ def test_the_edited_file_that_a_version_was_made_of_is_left(linked: Linked, task
     edited = linked.stand_in.account.put(TAKEN, b"edited words")
     with transaction(linked.catalog) as session:
         text = next(row for row in linked.returned() if row.path == TAKEN)
-        known: dict[str, Any] = {
-            "job_id": task.job_id,
-            "name": text.name,
-            "path": TAKEN,
-            "connection_id": linked.id,
-            "id": "1" * 32,
-        }
+        known: dict[str, Any] = {"job_id": task.job_id, "name": text.name, "path": TAKEN}
+        known |= {"connection_id": linked.id, "id": "1" * 32}
         known |= {"content_hash": edited.content.content_hash, "version": 2, "remote_id": edited.id, "rev": edited.rev}
         session.add(ReturnedFileRow(**known))
     linked.put_back(linked.corrected(task, 2, txt=b"edited words, rendered"))
@@ -288,10 +283,25 @@ def test_the_edited_file_that_a_version_was_made_of_is_left(linked: Linked, task
     assert linked.stand_in.account.read(TAKEN) == b"best words"
 
 
-def test_words_that_come_back_are_returned_again(linked: Linked, task: Task) -> None:
+@pytest.mark.parametrize("faults", [[], ["500"]])
+def test_words_that_come_back_are_returned_again(linked: Linked, task: Task, faults: list[str]) -> None:
     for version, words in ((1, b"words"), (2, b"better words"), (3, b"words")):
-        linked.put_back(linked.corrected(task, version, txt=words))
+        again = linked.corrected(task, version, txt=words)
+        if version == 3 and faults:
+            linked.stand_in.fail(*faults, route="files/upload")
+            with pytest.raises(Retry):
+                linked.put_back(again)
+        linked.put_back(again)
         assert linked.stand_in.account.read(TAKEN) == words
+
+
+def test_an_earlier_text_that_was_restored_is_left(linked: Linked, task: Task) -> None:
+    """It is an edit, of which `watch` hears."""
+    for version, words in ((1, b"words"), (2, b"better words")):
+        linked.put_back(linked.corrected(task, version, txt=words))
+    linked.stand_in.account.put(TAKEN, b"words")
+    linked.put_back(linked.corrected(task, 3, txt=b"best words"))
+    assert linked.stand_in.account.read(TAKEN) == b"words"
 
 
 def test_a_version_with_the_same_words_is_noted(linked: Linked, task: Task) -> None:

@@ -259,6 +259,32 @@ def test_an_edit_that_cannot_be_read_is_told_and_not_tried_again(
     assert _texts(transcribed)[1] == "Deer run fast."
 
 
+def test_of_the_tasks_of_earlier_edits_none_are_left(transcribed: Watched) -> None:
+    for number, (old, new) in enumerate([(b"Hares", b"Deer"), (b"Deer", b"Dogs"), (b"Dogs", b"Cats")]):
+        _edit(transcribed, "srt", old, new)
+        _revise(transcribed, number)
+        _render(transcribed)
+    with transaction(transcribed.catalog) as session:
+        assert session.scalars(select(TaskRow.part).where(TaskRow.kind == "revise")).all() == [2]
+
+
+def test_an_earlier_text_that_is_restored_is_the_next_version(transcribed: Watched) -> None:
+    before = transcribed.dropbox.read("/Talks/talk.srt")
+    _edit(transcribed, "srt", b"Hares", b"Deer")
+    _revise(transcribed)
+    _render(transcribed)
+    _put_back(transcribed)
+    transcribed.dropbox.put("/Talks/talk.srt", before)
+    transcribed.watch()
+    _revise(transcribed, 1)
+    assert _texts(transcribed) == ["Rabbits eat clover.", "Hares run fast."]
+    _render(transcribed)
+    _put_back(transcribed)
+    transcribed.watch()
+    assert b"Hares" in transcribed.dropbox.read("/Talks/talk.txt")
+    assert transcribed.open_tasks("revise") == []
+
+
 def test_an_edit_of_a_job_that_is_gone_comes_to_nothing(transcribed: Watched) -> None:
     _edit(transcribed, "srt", b"Hares", b"Deer")
     Jobs(transcribed.catalog).delete(OWNER, _job(transcribed).id)

@@ -32,6 +32,7 @@ from sync.watching.taking import Rules
 from sync.watching.watch import Watch, listen, watch
 
 SWEEP, PATIENCE = 900.0, 86400.0
+TALK = b"\0a talk"
 
 
 def quiet(_percent: float, _speed: float | None = None) -> None:

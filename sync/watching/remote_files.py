@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Engine, func, select, update
+from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 
 from pipeline import connection_rows
@@ -64,18 +64,14 @@ class RemoteFiles:
 
         Returns the messages to publish, None if there are no such files any more. Raises Superseded.
         """
-        due = (*_unfinished(connection.id), RemoteFileRow.due_at <= moment)
-        first = select(RemoteFileRow).where(*due).order_by(RemoteFileRow.modified_at, RemoteFileRow.id).limit(BATCH)
         with self._taking(connection, free) as taking:
-            rows = taking.session.scalars(first).all()
-            for row in rows:
-                taking.take_if_due(row, moment)
-            return taking.sent if rows else None
+            return taking.sent if taking.take_due(moment, BATCH) else None
 
     def next_due(self, connection_id: str) -> datetime | None:
         """When a file is to be looked at next."""
         with transaction(self.engine) as session:
-            return session.scalar(select(func.min(RemoteFileRow.due_at)).where(*_unfinished(connection_id)))
+            mine = RemoteFileRow.connection_id == connection_id
+            return session.scalar(select(func.min(RemoteFileRow.due_at)).where(mine))
 
     def checked(self, connection_id: str, trouble: Sequence[str], *, listens: bool) -> list[Message]:
         """Notes that all that is new is known, and for the owner what does not work, or waits.
@@ -113,10 +109,6 @@ def _unchanged(session: Session, folder: Folder) -> FolderRow:
     if row is None or (row.cursor, row.round) != (folder.cursor, folder.round):
         raise Superseded
     return row
-
-
-def _unfinished(connection_id: str) -> tuple[ColumnElement[bool], ...]:
-    return RemoteFileRow.connection_id == connection_id, RemoteFileRow.state.in_(("settling", "waiting"))
 
 
 def _held_up(session: Session, connection_id: str) -> Iterator[str]:

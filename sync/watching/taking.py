@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import PurePosixPath
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from pipeline import telemetry
@@ -60,11 +60,37 @@ class Taking:
         if file.due_at is None or file.due_at > moment:
             return
         if full := self._allowance.take(file.size, self.connection.mails):
-            file.state, file.reason, file.due_at = "waiting", full, moment + timedelta(seconds=self.rules.sweep)
-            return
+            file.state, file.reason, file.due_at = "waiting", full.reason, self._later(moment)
+        else:
+            self._take(file)
+
+    def take_due(self, moment: datetime, most: int) -> bool:
+        """Makes jobs of at most so many files that are due by `moment`; False if there were none.
+
+        Where there is no room for one, all others for which there is none either wait with it.
+        """
+        due = RemoteFileRow.connection_id == self.connection.id, RemoteFileRow.due_at <= moment
+        first = select(RemoteFileRow).where(*due).order_by(RemoteFileRow.due_at, RemoteFileRow.id).limit(most)
+        files = self.session.scalars(first).all()
+        for file in files:
+            if file.due_at is None or file.due_at > moment:
+                continue  # put off with one before it
+            if full := self._allowance.take(file.size, self.connection.mails):
+                waiting = {"state": "waiting", "reason": full.reason, "due_at": self._later(moment)}
+                self.session.execute(
+                    update(RemoteFileRow).where(*due, RemoteFileRow.size >= full.least).values(waiting)
+                )
+            else:
+                self._take(file)
+        return bool(files)
+
+    def _take(self, file: RemoteFileRow) -> None:
         job, sent = add_job(self.session, self._job(file))
         self.sent += sent
         file.state, file.reason, file.due_at, file.job_id = "taken", None, None, job.id
+
+    def _later(self, moment: datetime) -> datetime:
+        return moment + timedelta(seconds=self.rules.sweep)
 
     def _job(self, file: RemoteFileRow) -> NewJob:
         name = safe_name(PurePosixPath(file.path).name)

@@ -21,6 +21,8 @@ AT_ONCE = 1.0
 """Seconds."""
 MOST_PAGES = 10
 """That one run takes in, so that it does not hold up other connections; the next one goes on from there at once."""
+MOST_BATCHES = 20
+"""Of files that are due, in one run; the next one goes on from there at once, too."""
 LISTED = 5.0
 """Seconds after which it is looked again whether a folder was listed."""
 NEWS = 10.0
@@ -104,7 +106,8 @@ class Visit:
         trouble = [told for folder in self.connection.folders if (told := self._look(account, folder))]
         if self.is_cut:
             return Result(again=0, sent=self.sent)
-        self._take_due()
+        if not self._take_due():
+            return Result(again=0, sent=self.sent)
         self.sent += self.using.files.checked(self.connection.id, trouble, listens=self.using.listens)
         return Result(again=self._pause(), sent=self.sent)
 
@@ -132,11 +135,16 @@ class Visit:
             more, self.pages = page.more, self.pages + 1
             self.is_cut = more and self.pages >= MOST_PAGES
 
-    def _take_due(self) -> None:
+    def _take_due(self) -> bool:
+        """Whether no file is left that is due."""
         moment = now()
-        while (taken := self.using.files.take_due(self.connection, moment, self.free)) is not None:
+        for _ in range(MOST_BATCHES):
+            taken = self.using.files.take_due(self.connection, moment, self.free)
+            if taken is None:
+                return True
             self.progress(0)
             self.sent += taken
+        return False
 
     def _pause(self) -> float:
         """Seconds until there is something to do, if nobody has news before."""

@@ -1,5 +1,6 @@
 """Connected accounts, exports, webhooks, and which mails people want."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,6 +10,9 @@ from pipeline.database import MYSQL_TABLE, UtcDateTime
 
 revision = "0006"
 down_revision = "0005"
+
+_LONG = {"path": 700, "path_lower": 700}
+"""Characters of a path that are in an index: as many as MySQL has room for."""
 
 
 def upgrade() -> None:
@@ -91,7 +95,7 @@ def _remote_files() -> None:
         "remote_files",
         sa.Column("id", sa.String(32), primary_key=True),
         sa.Column("connection_id", sa.String(32), nullable=False),
-        sa.Column("folder_id", sa.String(32), nullable=False),
+        sa.Column("folder_id", sa.String(32)),
         sa.Column("remote_id", sa.String(100), nullable=False),
         sa.Column("path", sa.Text, nullable=False),
         sa.Column("path_lower", sa.Text, nullable=False),
@@ -106,11 +110,13 @@ def _remote_files() -> None:
         sa.Column("round", sa.Integer, nullable=False),
         sa.UniqueConstraint("connection_id", "remote_id", name="uq_remote_files_connection_id_remote_id"),
         _goes_with("remote_files", "connection_id", "connections"),
-        _goes_with("remote_files", "folder_id", "folders"),
-        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name="fk_remote_files_job_id_jobs", ondelete="SET NULL"),
+        _outlives("remote_files", "folder_id", "folders"),
+        _outlives("remote_files", "job_id", "jobs"),
     )
     _index("ix_remote_files_connection_id_content_hash", "remote_files", ["connection_id", "content_hash"])
-    _index("ix_remote_files_connection_id_state_due_at", "remote_files", ["connection_id", "state", "due_at"])
+    _index("ix_remote_files_connection_id_path_lower", "remote_files", ["connection_id", "path_lower"], _LONG)
+    _index("ix_remote_files_connection_id_state", "remote_files", ["connection_id", "state"])
+    _index("ix_remote_files_connection_id_due_at", "remote_files", ["connection_id", "due_at"])
     _index("ix_remote_files_job_id", "remote_files", ["job_id"])
 
 
@@ -119,8 +125,8 @@ def _returned_files() -> None:
     _table(
         "returned_files",
         sa.Column("id", sa.String(32), primary_key=True),
-        sa.Column("connection_id", sa.String(32), nullable=False),
-        sa.Column("job_id", sa.String(32), nullable=False),
+        sa.Column("connection_id", sa.String(32)),
+        sa.Column("job_id", sa.String(32)),
         sa.Column("name", sa.String(255), nullable=False),
         sa.Column("path", sa.Text, nullable=False),
         sa.Column("content_hash", sa.String(64), nullable=False),
@@ -129,11 +135,12 @@ def _returned_files() -> None:
         sa.Column("rev", sa.String(50)),
         sa.Column("at", UtcDateTime, nullable=False),
         sa.UniqueConstraint(*unique, name="uq_returned_files_job_id_name_content_hash"),
-        _goes_with("returned_files", "connection_id", "connections"),
-        _goes_with("returned_files", "job_id", "jobs"),
+        _outlives("returned_files", "connection_id", "connections"),
+        _outlives("returned_files", "job_id", "jobs"),
     )
-    _index("ix_returned_files_connection_id_content_hash", "returned_files", ["connection_id", "content_hash"])
+    _index("ix_returned_files_content_hash", "returned_files", ["content_hash"])
     _index("ix_returned_files_connection_id_remote_id", "returned_files", ["connection_id", "remote_id"])
+    _index("ix_returned_files_connection_id_path", "returned_files", ["connection_id", "path"], _LONG)
 
 
 def _unsubscribed() -> None:
@@ -189,8 +196,16 @@ def _table(name: str, *columns: Any) -> None:
 
 
 def _goes_with(table: str, column: str, other: str) -> sa.ForeignKeyConstraint:
+    return _bound(table, column, other, "CASCADE")
+
+
+def _outlives(table: str, column: str, other: str) -> sa.ForeignKeyConstraint:
+    return _bound(table, column, other, "SET NULL")
+
+
+def _bound(table: str, column: str, other: str, ondelete: str) -> sa.ForeignKeyConstraint:
     name = f"fk_{table}_{column}_{other}"
-    return sa.ForeignKeyConstraint([column], [f"{other}.id"], name=name, ondelete="CASCADE")
+    return sa.ForeignKeyConstraint([column], [f"{other}.id"], name=name, ondelete=ondelete)
 
 
 def _column(table: str, column: sa.Column[Any]) -> None:
@@ -198,6 +213,6 @@ def _column(table: str, column: sa.Column[Any]) -> None:
         op.add_column(table, column)
 
 
-def _index(name: str, table: str, columns: list[str]) -> None:
+def _index(name: str, table: str, columns: list[str], lengths: Mapping[str, int] | None = None) -> None:
     if name not in {found["name"] for found in sa.inspect(op.get_bind()).get_indexes(table)}:
-        op.create_index(name, table, columns)
+        op.create_index(name, table, columns, mysql_length=lengths)
