@@ -1,6 +1,7 @@
 """Files in a watched folder that move, go and come."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import event
@@ -160,6 +161,22 @@ def test_a_page_of_moves_takes_few_statements(watched: Watched) -> None:
     watched.watch()
     assert len([statement for statement in statements if "remote_files" in statement]) < 30
     assert len(watched.jobs()) == len(watched.files()) == 100
+
+
+def test_what_was_in_a_folder_is_found_by_an_index(watched: Watched) -> None:
+    if watched.catalog.dialect.name != "sqlite":
+        pytest.skip("MySQL reads a table that is as small as this one without any")
+    watched.dropbox.put("/Talks/May/a.mp4", TALK)
+    watched.watch()
+    watched.dropbox.delete("/Talks/May")
+    statements: list[tuple[str, Any]] = []
+    event.listen(watched.catalog, "before_cursor_execute", lambda *given: statements.append((given[2], given[3])))
+    watched.watch()
+    by_path = [statement for statement in statements if "path_lower >=" in statement[0]]
+    with watched.catalog.connect() as connection:
+        plans = [str(connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", given).all()) for sql, given in by_path]
+    assert plans
+    assert all("ix_remote_files_connection_id_path_lower" in plan for plan in plans)
 
 
 # ---- folders that are watched no more
