@@ -1,7 +1,7 @@
 """/v1/exports: all that a user has, at once; and what has changed since."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from flask import Response
 from pydantic import Field
@@ -13,13 +13,12 @@ from gateway.archive import ARCHIVE
 from gateway.export_archive import send_export
 from gateway.services import services
 from pipeline import library, telemetry
-from pipeline.audio import Listed
 from pipeline.cursors import BadCursor
 from pipeline.database import now
 from pipeline.exports import MOST_OPEN, TooManyExports, Totals
 from pipeline.jobs import Job, NewJob
 from pipeline.library import CursorExpired, Place, Wanted
-from pipeline.options import Address, Options
+from pipeline.options import Addresses, Options
 from pipeline.problems import Problem
 from pipeline.work import Artifact, NextTask
 
@@ -31,8 +30,8 @@ api = private_routes("exports", [404, 409, 410, 422, 429, 503, 507])
 class NewExport(Wanted):
     """What an export is to have."""
 
-    notify: Annotated[tuple[Address, ...], Listed] | None = Field(
-        None, max_length=10, description="Who gets a mail when it is ready: your own address if unset, nobody if empty."
+    notify: Addresses | None = Field(
+        None, description="Who gets a mail when it is ready: your own address if unset, nobody if empty."
     )
 
     @property
@@ -206,7 +205,7 @@ def get_export_archive(path: models.JobPath) -> Response:
 
 def _new_export(body: NewExport) -> NewJob:
     who, settings = identity(), services().settings
-    notify = (who.email,) if body.notify is None else tuple(dict.fromkeys(body.notify))
+    notify = (who.email,) if body.notify is None else body.notify
     options = Options(notify=notify, keep_result_days=settings.link_days)
     return NewJob(
         who.owner,

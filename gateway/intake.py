@@ -160,7 +160,7 @@ def check_mails(wanted: Options) -> int:
 
 def _common(wanted: Options, name: str) -> dict[str, Any]:
     who = identity()
-    notify = (who.email,) if wanted.notify is None else tuple(dict.fromkeys(wanted.notify))
+    notify = (who.email,) if wanted.notify is None else wanted.notify
     return {
         "owner": who.owner,
         "title": wanted.title or name,

@@ -87,7 +87,7 @@ class Change(BaseModel):
 
 def checked(options: StrictOptions) -> StrictOptions:
     """As of an upload by the same user. Raises `Problem`."""
-    notify = (identity().email,) if options.notify is None else tuple(dict.fromkeys(options.notify))
+    notify = (identity().email,) if options.notify is None else options.notify
     intake.check(options)
     return options.model_copy(update={"notify": notify})
 

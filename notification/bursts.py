@@ -47,9 +47,9 @@ class Bursts:
             many = (session.scalar(select(func.count()).where(*near)) or 0) > self.jobs
             return Burst(many, many and _any_open(session, *near))
 
-    def is_over(self, since: datetime) -> bool:
-        """A mail that was recorded then has waited long enough."""
-        return now() >= since + timedelta(seconds=self.wait)
+    def left(self, since: datetime) -> float:
+        """Seconds that a mail that was recorded then may still wait; 0 or less, it has waited long enough."""
+        return self.wait - (now() - since).total_seconds()
 
 
 def bursts(settings: Settings, catalog: Engine) -> Bursts:

@@ -1,6 +1,7 @@
 """What the mails say."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,8 +15,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from langcodes import Language
 
 from notification.news import News
-from pipeline.blobs import BlobStore
+from pipeline.blobs import BlobMissing, BlobStore
 from pipeline.database import now
+from pipeline.errors import Unavailable
 from pipeline.links import Links
 from pipeline.mails import Unsubscribing
 from pipeline.work import Artifact
@@ -32,6 +34,7 @@ class _Unfolded(UnstructuredHeader, BaseHeader):
         return f"{self.name}: {self}{policy.linesep}"
 
 
+_DOMAIN = re.compile(r"[A-Za-z0-9._-]+")
 _HEADERS = HeaderRegistry()
 _HEADERS.map_to_type("list-unsubscribe", _Unfolded)
 _POLICY = SMTP.clone(cte_type="7bit", header_factory=_HEADERS)  # every server on the way can carry it
@@ -78,8 +81,13 @@ class Letters:
     public_url: str
     sender: Address
 
-    def write(self, told: Sequence[News], to: Recipient, message_id: str, blobs: BlobStore) -> EmailMessage:
-        """One mail about all that is told. Raises Unavailable or BlobMissing when a transcript cannot be read."""
+    def write(
+        self, told: Sequence[News], to: Recipient, message_id: str, blobs: BlobStore, *, patiently: bool = True
+    ) -> EmailMessage:
+        """One mail about all that is told.
+
+        While a transcript cannot be read this raises Unavailable, or, unless `patiently`, does without how it begins.
+        """
         message = self._addressed(to, message_id, told)
         unsubscribe = self._url("unsubscribe", Unsubscribing(self.links).sign(to.owner, to.given))
         message["List-Unsubscribe"] = f"<{unsubscribe}>"
@@ -87,7 +95,8 @@ class Letters:
         common = {"unsubscribe": unsubscribe, "expires": _in_words(now() + timedelta(seconds=self.links.seconds))}
         if len(told) == 1:
             message["Subject"] = _SAID[told[0].event][0].format(_title(told[0]))
-            _fill(message, "mail", common | self._letter(told[0], blobs))
+            beginning = _excerpt(told[0], blobs, patiently=patiently)
+            _fill(message, "mail", common | self._letter(told[0]) | {"excerpt": beginning})
         else:
             message["Subject"] = _subject_of_many(told)
             _fill(message, "digest", common | self._digest(told))
@@ -102,7 +111,7 @@ class Letters:
             message["Spool-Job"] = news.job_id  # so that programs can sort mails by it
         return message
 
-    def _letter(self, news: News, blobs: BlobStore) -> dict[str, object]:
+    def _letter(self, news: News) -> dict[str, object]:
         return {
             "event": news.event,
             "failed": news.failed,
@@ -113,7 +122,6 @@ class Letters:
             "api": self.public_url.rstrip("/"),
             "downloads": [*self._archive(news), *self._downloads(news.files)],
             "summary": ", ".join(filter(None, (_length(news.seconds), _language(news.artifacts)))),
-            "excerpt": _excerpt(news, blobs),
         }
 
     def _digest(self, told: Sequence[News]) -> dict[str, object]:
@@ -147,12 +155,13 @@ def message_id(task_id: str, address: str, domain: str) -> str:
 
 
 def parse_address(text: str) -> Address:
-    """One mail address in ASCII, with or without a name before it. Raises ValueError for anything else."""
+    """One mail address, its domain a name in ASCII, with or without a name before it. Raises ValueError for anything else."""
     with suppress(Exception):  # the parser stumbles over some of what is no address, `a@` and `:;0` among them
         parsed = SMTP.header_factory("To", text)
         match parsed.addresses:
-            case [Address() as address] if not parsed.defects and address.addr_spec.isascii():
-                return address
+            case [Address(addr_spec=found, domain=domain) as address] if not parsed.defects:
+                if found.isascii() and _DOMAIN.fullmatch(domain):  # encoded words in it are decoded, to a list perhaps
+                    return address
     raise ValueError("not a mail address")
 
 
@@ -204,13 +213,20 @@ def _language(artifacts: Sequence[Artifact]) -> str:
     return f"{name}, translated into English" if newest.get("translated") else name
 
 
-def _excerpt(news: News, blobs: BlobStore) -> str:
-    """How the transcript begins; empty if there is none."""
+def _excerpt(news: News, blobs: BlobStore, *, patiently: bool) -> str:
+    """How the transcript begins; empty if there is none, and unless `patiently` also while it cannot be read."""
     text = next((made for made in news.artifacts if made.kind == "transcript" and made.name.endswith(".txt")), None)
     if text is None:
         return ""
-    with blobs.open(text.blob) as file:
-        beginning = file.read(LONGEST_EXCERPT * 5).decode(errors="ignore")  # a character is 4 bytes at most
+    try:
+        with blobs.open(text.blob) as file:
+            beginning = file.read(LONGEST_EXCERPT * 5).decode(errors="ignore")  # a character is 4 bytes at most
+    except BlobMissing:
+        return ""
+    except Unavailable:
+        if patiently:
+            raise
+        return ""
     return _shortened(_one_line(beginning), LONGEST_EXCERPT)
 
 

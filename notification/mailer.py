@@ -12,7 +12,7 @@ from tempfile import NamedTemporaryFile
 from typing import Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from notification.smtp import Pool, Server, Tls
+from notification.smtp import Pool, Server, Tls, limit
 from pipeline.database import now
 
 AUTHENTICATION_REQUIRED = 530
@@ -55,6 +55,7 @@ class SmtpMailer:
     pool: Pool
 
     def send(self, message: EmailMessage, before_data: Callable[[], None]) -> None:
+        content = _with_dots_doubled(message.as_bytes())
         try:
             smtp = self.pool.take()
         except OSError as error:
@@ -62,7 +63,7 @@ class SmtpMailer:
         try:
             _envelope(smtp, message)
             before_data()
-            _data(smtp, message)
+            _data(smtp, content, self.pool.server)
         finally:
             self.pool.give_back(smtp)
 
@@ -78,9 +79,9 @@ def _envelope(smtp: smtplib.SMTP, message: EmailMessage) -> None:
     _check(code, answer)
 
 
-def _data(smtp: smtplib.SMTP, message: EmailMessage) -> None:
+def _data(smtp: smtplib.SMTP, content: bytes, server: Server) -> None:
     """In three steps, because only after the last can anything have been taken (RFC 5321, section 4.1.1.4)."""
-    content = _with_dots_doubled(message.as_bytes())
+    limit(smtp, server.data_seconds)
     try:
         code, answer = smtp.docmd("DATA")
         if code == GO_ON:
@@ -89,6 +90,7 @@ def _data(smtp: smtplib.SMTP, message: EmailMessage) -> None:
         raise Temporary(f"lost the server before the end of the message: {error}") from error
     if code != GO_ON:
         _check(code if code >= 400 else NONSENSE, answer)
+    limit(smtp, server.end_seconds)
     _end(smtp)
 
 

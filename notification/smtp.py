@@ -18,7 +18,11 @@ LEAVE_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Server:
-    """`port` 0 is the usual one. Certificates are verified. `seconds` limits every step of the conversation."""
+    """`port` 0 is the usual one. Certificates are verified.
+
+    `seconds` limits every step of the conversation but those with the message: the answer to DATA and what follows it have
+    `data_seconds`, the answer to its end has `end_seconds`, in which many servers look for viruses (section 4.5.3.2).
+    """
 
     host: str
     port: int = 0
@@ -26,6 +30,8 @@ class Server:
     user: str = ""
     password: str = field(default="", repr=False)
     seconds: float = 30
+    data_seconds: float = 180
+    end_seconds: float = 600
 
     def connect(self) -> smtplib.SMTP:
         """Ready for mail. Raises OSError, of which all errors of `smtplib` are kinds."""
@@ -105,6 +111,7 @@ class Pool:
         """For the next mail, if it still stands."""
         if smtp.sock is None:
             return
+        limit(smtp, self.server.seconds)
         if self.close.alive:
             self._idle.push(smtp, self.idle)
         else:
@@ -124,9 +131,14 @@ def _is_fresh(smtp: smtplib.SMTP) -> bool:
 def leave(smtp: smtplib.SMTP) -> None:
     """Whether the goodbye is heard changes nothing."""
     with _or_closed(smtp):
-        if smtp.sock:
-            smtp.sock.settimeout(LEAVE_SECONDS)
+        limit(smtp, LEAVE_SECONDS)
         smtp.quit()
+
+
+def limit(smtp: smtplib.SMTP, seconds: float) -> None:
+    """Each of the next steps may take so long."""
+    if smtp.sock:
+        smtp.sock.settimeout(seconds)
 
 
 @contextmanager

@@ -53,7 +53,7 @@ STAGES = {
     "listen": Stage((), 1, shared=True),
     "revise": Stage((), 1),
     "disconnect": Stage((), 1),
-    "deliver": Stage((), 0),
+    "deliver": Stage((), 0, shared=True),
     "webhook": Stage((), 0, shared=True),
     "return": Stage((), 0, shared=True),
 }

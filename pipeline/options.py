@@ -19,27 +19,35 @@ _SAYS_NONE = ("notify", "chapters")
 
 
 def _lone(address: str) -> str:
-    """Raises ValueError for more than an address: names, routes and lists have no place here."""
-    if address.count("@") != 1 or set(address) & set('<>,;:"()[]\\'):
+    """Raises ValueError for more than an address: names, routes, lists and encoded words (RFC 2047) have no place here."""
+    if address.count("@") != 1 or "=?" in address or set(address) & set('<>,;:"()[]\\'):
         raise ValueError("not a mail address")
     return address
 
 
 Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50)]
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
-Address = Annotated[str, StringConstraints(pattern=r"^[!-~]+@[!-~]+$", max_length=320), AfterValidator(_lone)]
+Address = Annotated[str, StringConstraints(pattern=r"^[!-~]+@[A-Za-z0-9._-]+$", max_length=320), AfterValidator(_lone)]
 Term = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 MOST_TERMS = 200
 """Of a glossary."""
 Days = Annotated[int, Field(gt=0, le=36500)]
 
 
-def united(*glossaries: Iterable[str]) -> tuple[str, ...]:
-    """As many terms as may be, each once, in the first spelling."""
+def each_once(texts: Iterable[str]) -> tuple[str, ...]:
+    """In the first spelling of those that differ in small and capital letters only."""
     found: dict[str, str] = {}
-    for term in chain(*glossaries):
-        found.setdefault(term.casefold(), term)
-    return tuple(found.values())[:MOST_TERMS]
+    for text in texts:
+        found.setdefault(text.casefold(), text)
+    return tuple(found.values())
+
+
+Addresses = Annotated[tuple[Address, ...], Listed, Field(max_length=10), AfterValidator(each_once)]
+
+
+def united(*glossaries: Iterable[str]) -> tuple[str, ...]:
+    """As many terms as may be."""
+    return each_once(chain(*glossaries))[:MOST_TERMS]
 
 
 class Wording(BaseModel):
@@ -83,10 +91,8 @@ class Options(Audio, Wording):
     title: Title | None = Field(None, description="What the job is called; the file's name if unset.")
     transcribe: bool = Field(True, description="Whether to make transcripts at all.")
     tags: Annotated[tuple[Tag, ...], Listed] = Field((), max_length=20, description="Words to find the job by.")
-    notify: Annotated[tuple[Address, ...], Listed] | None = Field(
-        None,
-        max_length=10,
-        description="Who gets a mail when the job has ended: your own address if unset, nobody if empty.",
+    notify: Addresses | None = Field(
+        None, description="Who gets a mail when the job has ended: your own address if unset, nobody if empty."
     )
     webhook: HttpUrl | None = Field(
         None,

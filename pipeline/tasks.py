@@ -61,6 +61,8 @@ class Tasks:
             row = _locked(session, TaskRow.id == task_id, TaskRow.state == "queued")
             if row is None:
                 return None
+            if row.kind not in flow.TELLING:  # looks of a letter that waits are no news
+                _touch(session, row.job_id)
             row.state, row.worker, row.attempt = "running", worker, row.attempt + 1
             row.started_at, row.lease_until = now(), self._lease_end()
             job = session.get_one(JobRow, row.job_id)
@@ -124,6 +126,7 @@ class Tasks:
             row = _locked(session, *_fence(task))
             if row is None:
                 return []
+            _touch(session, row.job_id)
             if row.failing_since and row.failing_since <= _ago(self.patience):
                 return messages(task.trace, _give_up(session, row, reason))
             row.failing_since = row.failing_since or now()
@@ -138,6 +141,7 @@ class Tasks:
             row = _locked(session, *_fence(task))
             if row is None:
                 return []
+            _touch(session, row.job_id)
             return messages(task.trace, _return(session, row, now()))
 
     def discard(self, blobs: Iterable[str]) -> None:
@@ -157,6 +161,7 @@ class Tasks:
             row = _locked(session, *lapsed)
             if row is None:
                 return []
+            _touch(session, row.job_id)
             trace = session.get_one(JobRow, row.job_id).trace
             if row.lapses >= MAX_LAPSES:
                 return messages(trace, _give_up(session, row, LAPSED))
@@ -239,15 +244,12 @@ def _end(session: Session, task: Task, **values: object) -> bool:
 
 
 def _locked(session: Session, *conditions: ColumnElement[bool]) -> TaskRow | None:
-    """The one task that meets the conditions, about to change: locked after its job, in the order that everybody keeps to."""
+    """The one task that meets the conditions: locked after its job, in the order that everybody keeps to."""
     job_id = session.scalar(select(TaskRow.job_id).where(*conditions))
     if job_id is None:
         return None
     _lock(session, job_id)
-    row = session.scalar(select(TaskRow).where(*conditions).with_for_update())
-    if row is not None:
-        _touch(session, job_id)
-    return row
+    return session.scalar(select(TaskRow).where(*conditions).with_for_update())
 
 
 def _lock(session: Session, job_id: str) -> None:

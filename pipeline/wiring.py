@@ -23,6 +23,8 @@ from pipeline.tasks import Tasks
 from pipeline.work import Handler
 from pipeline.worker import Worker
 
+MAILS_IN_FLIGHT = 2
+"""Mails that one notification worker sends at a time: a mail server may look at one for minutes before it answers."""
 WEBHOOKS_IN_FLIGHT = 4
 """Requests that one notification worker makes at a time: a receiver that takes long holds up neither mails nor other receivers."""
 _LOOK = 0.5
@@ -98,6 +100,7 @@ def _in_flight(settings: Settings) -> Mapping[str, int]:
     return {
         "transcribe": settings.speech_in_flight,
         "listen": settings.dropbox_in_flight,
+        "deliver": MAILS_IN_FLIGHT,
         "webhook": WEBHOOKS_IN_FLIGHT,
     }
 

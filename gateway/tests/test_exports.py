@@ -66,7 +66,9 @@ def test_what_is_wanted_reaches_the_worker(world: World) -> None:
     assert task.options.notify == ("ada@example.org",)
 
 
-@pytest.mark.parametrize(("notify", "heard"), [([], ()), (["bob@example.org"], ("bob@example.org",))])
+@pytest.mark.parametrize(
+    ("notify", "heard"), [([], ()), (["bob@example.org", "Bob@Example.org"], ("bob@example.org",))]
+)
 def test_who_hears_of_it_can_be_said(world: World, notify: list[str], heard: tuple[str, ...]) -> None:
     assert claimed(world, post(world, notify=notify).json["id"]).options.notify == heard
 

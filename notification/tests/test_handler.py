@@ -18,12 +18,16 @@ from notification.tests.conftest import ADDRESS, JOB, OWNER, TASK, a_post
 from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.catalog import JobRow
 from pipeline.database import connect, transaction
-from pipeline.errors import Interrupted, Reject, Retry
+from pipeline.errors import Interrupted, Reject, Retry, Unavailable
 from pipeline.mails import Mails
 from pipeline.work import Result
 
 Attempt = Callable[..., Result]
 States = Callable[[], list[str]]
+
+
+ENCODED = ["ada@=?utf-8?q?example.org?=", "bob@=?utf-8?q?example.org,bob=40y.org?=", "a@x.org>SIZE=1", "Ada <a@b.org>"]
+"""What reads as another address than it is."""
 
 
 @pytest.fixture
@@ -49,7 +53,9 @@ def test_a_second_attempt_sends_no_second_mail(attempt: Attempt, url: str, serve
     assert states() == ["sent"]
 
 
-@pytest.mark.parametrize("address", ["a@b.org, c@d.org", "a@b.org\nBcc: c@d.org", "nobody", "a@", "", "<a@b.org"])
+@pytest.mark.parametrize(
+    "address", ["a@b.org, c@d.org", "a@b.org\nBcc: c@d.org", "nobody", "a@", "", "<a@b.org", *ENCODED]
+)
 def test_what_is_not_one_address_is_rejected(attempt: Attempt, url: str, server: MailServer, address: str) -> None:
     with pytest.raises(Reject, match="not an address"):
         attempt(url, args={"address": address})
@@ -199,11 +205,24 @@ def test_an_address_that_the_server_does_not_take_is_asked_for_more_and_more_sel
 ) -> None:
     server.domains = {"example.org": "450 4.1.2 example.org: Domain not found"}
     delays = []
-    for failures in (0, 1, 2, 20, 2000):
+    for _ in range(10):
         with pytest.raises(Retry, match="address") as later:
-            attempt(url, failures=failures)
+            attempt(url, failures=20)  # of anything: the server may have been away
         delays.append(later.value.delay)
-    assert delays == [60, 120, 240, LONGEST_DELAY, LONGEST_DELAY]
+    assert delays == [*(60 * 2**number for number in range(8)), LONGEST_DELAY, LONGEST_DELAY]
+
+
+def test_a_mail_goes_out_without_a_transcript_that_could_not_be_read_before(
+    attempt: Attempt, url: str, server: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_store: DirectoryBlobs, _blob: str) -> None:
+        raise Unavailable("the blob store does not answer")
+
+    monkeypatch.setattr(DirectoryBlobs, "open", away)
+    with pytest.raises(Unavailable):
+        attempt(url)
+    attempt(url, failures=1)
+    assert len(server.mails) == 1
 
 
 def test_a_domain_that_is_refused_is_asked_for_once(attempt: Attempt, url: str, server: MailServer) -> None:

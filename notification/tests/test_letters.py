@@ -19,6 +19,7 @@ from notification.news import News
 from notification.tests.conftest import ADDRESS, LETTERS, LINKS, MADE, OWNER, TASK, WORDS
 from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.database import now
+from pipeline.errors import Unavailable
 from pipeline.mails import Unsubscribing
 
 Write = Callable[..., EmailMessage]
@@ -195,6 +196,28 @@ def test_the_message_id_tells_jobs_and_addresses_apart_and_hides_the_address() -
     assert not any("b.c" in made for made in ids)
 
 
+ABOUT_TEXT = replace(TASK, artifacts=[replace(MADE[4], blob="gone")])
+
+
+def test_a_transcript_that_has_gone_holds_up_no_mail(write: Write) -> None:
+    assert "It begins" not in text_of(write(artifacts=ABOUT_TEXT.artifacts))
+
+
+def test_a_transcript_that_cannot_be_read_now_is_waited_for_and_then_done_without(
+    blobs: DirectoryBlobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_store: DirectoryBlobs, _blob: str) -> None:
+        raise Unavailable("the blob store does not answer")
+
+    monkeypatch.setattr(DirectoryBlobs, "open", away)
+    told, to = [News.of(TASK)], Recipient(OWNER, ADDRESS, parse_address(ADDRESS))
+    with pytest.raises(Unavailable):
+        LETTERS.write(told, to, "<a@b.org>", blobs)
+    mail = parsed(LETTERS.write(told, to, "<a@b.org>", blobs, patiently=False).as_bytes())
+    assert "talk.mp4 is ready" in text_of(mail)
+    assert "It begins" not in text_of(mail)
+
+
 NO_ADDRESSES = [
     "",
     ":;0",
@@ -208,7 +231,9 @@ NO_ADDRESSES = [
 ]
 
 
-@pytest.mark.parametrize("text", [*NO_ADDRESSES, "Ada\n <a@b.org>", "a\x00@b.org", "ä@b.org", "a@ä.org"])
+@pytest.mark.parametrize(
+    "text", [*NO_ADDRESSES, "Ada\n <a@b.org>", "a\x00@b.org", "ä@b.org", "a@ä.org", "b@=?utf-8?q?c.org,d=40e.org?="]
+)
 def test_what_is_not_one_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="address"):
         parse_address(text)

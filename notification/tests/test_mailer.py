@@ -19,7 +19,7 @@ from dev.mail.faults import Fault
 from dev.mail.server import MailServer, parsed, text_of
 from dev.waiting import eventually
 from notification.mailer import FolderMailer, NotNow, Permanent, SmtpMailer, Temporary, Unclear, mailer
-from notification.smtp import Pool
+from notification.smtp import Pool, Server
 
 Received = Callable[[], list[EmailMessage]]
 
@@ -123,16 +123,52 @@ def test_a_server_that_never_greets_is_temporary(smtp: SmtpMailer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "error"),
-    [("EHLO", Temporary), ("MAIL", Temporary), ("RCPT", Temporary), ("DATA", Temporary), ("END", Unclear)],
+    ("step", "limit", "error"),
+    [
+        ("EHLO", "seconds", Temporary),
+        ("MAIL", "seconds", Temporary),
+        ("RCPT", "seconds", Temporary),
+        ("DATA", "data_seconds", Temporary),
+        ("END", "end_seconds", Unclear),
+    ],
 )
 def test_a_server_that_says_nothing_any_more_is_given_up(
-    smtp: SmtpMailer, server: MailServer, step: str, error: type[Exception]
+    smtp: SmtpMailer, server: MailServer, step: str, limit: str, error: type[Exception]
 ) -> None:
+    """By the limit of its step: by the others it would not be before the server goes on."""
     server.faults = [Fault.parse(f"{step} hang")]
+    limits = {"seconds": 300, "data_seconds": 300, "end_seconds": 300, limit: 2}
     with pytest.raises(error):
-        impatient(smtp, seconds=2).send(a_message(), nothing)
+        impatient(smtp, **limits).send(a_message(), nothing)
     server.going_on.set()
+
+
+def test_a_server_has_as_long_for_a_message_as_clients_have_to_give_it() -> None:
+    server = Server("mail.example.org")
+    assert (server.data_seconds, server.end_seconds) == (180, 600)  # RFC 5321, sections 4.5.3.2.5 and 4.5.3.2.6
+
+
+def test_the_time_for_a_message_is_not_that_for_what_follows(smtp: SmtpMailer, server: MailServer) -> None:
+    made = impatient(smtp, seconds=2, data_seconds=300, end_seconds=300)
+    made.send(a_message(), nothing)
+    server.faults = [Fault.parse("RSET hang")]
+    made.send(a_message(), nothing)
+    assert len(server.conversations) == 2
+    server.going_on.set()
+
+
+class _Unwritable(EmailMessage):
+    def as_bytes(self, *_: Any, **__: Any) -> bytes:
+        raise UnicodeError
+
+
+def test_what_cannot_be_written_down_is_not_begun(either: tuple[SmtpMailer | FolderMailer, Received]) -> None:
+    begun: list[bool] = []
+    message = _Unwritable(policy=SMTP)
+    message["From"], message["To"] = "spool@example.org", "ada@example.org"
+    with pytest.raises(UnicodeError):
+        either[0].send(message, lambda: begun.append(True))
+    assert begun == []
 
 
 @pytest.mark.parametrize(

@@ -13,17 +13,28 @@ class MailRow(Base):
     """The mail of one task, recorded before it is sent."""
 
     __tablename__ = "mails"
-    __table_args__ = (UniqueConstraint("task_id"), Index(None, "job_id"), Index(None, "digest_id"), MYSQL_TABLE)
+    __table_args__ = (
+        UniqueConstraint("task_id"),
+        Index(None, "job_id"),
+        Index(None, "digest_id"),
+        Index(None, "address", "state"),
+        MYSQL_TABLE,
+    )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     task_id: Mapped[str] = mapped_column(String(32))
     job_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
     address: Mapped[str] = mapped_column(String(320))
+    """In small letters."""
     message_id: Mapped[str] = mapped_column(String(200))
     state: Mapped[str] = mapped_column(String(10), default="new")
     """new, sending, sent, refused, unwanted, or unclear: sent, but the answer was lost."""
     digest_id: Mapped[str | None] = mapped_column(String(32))
     """The row of the mail that tells of this job and of others."""
+    offered_by: Mapped[str | None] = mapped_column(String(32))
+    """The attempt that handed it to the mail server last, so that it knows its own record from another's."""
+    deferrals: Mapped[int] = mapped_column(default=0)
+    """How often the mail server did not take it to this address for now."""
     created_at: Mapped[datetime] = mapped_column(default=now)
     sent_at: Mapped[datetime | None]
 

@@ -1,11 +1,11 @@
 """Tasks that are never done: each time they end, they are queued again."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import Engine
 
-from pipeline.catalog import TaskRow
+from pipeline.catalog import JobRow, TaskRow
 from pipeline.database import now, transaction
 from pipeline.jobs import Jobs
 from pipeline.tasks import Tasks
@@ -54,6 +54,19 @@ def test_it_does_not_come_back_once_it_was_called_off(tasks: Tasks) -> None:
     Jobs(tasks.engine).cancel(OWNER, job.id)
     assert tasks.finish(task, Result(again=0)) == []
     assert row_of(tasks, task.id).state == "cancelled"
+
+
+def test_that_it_comes_back_is_no_news(tasks: Tasks) -> None:
+    job, message = a_job(tasks.engine)
+    task = claimed(tasks, message)
+
+    def changed_at() -> datetime:
+        with transaction(tasks.engine) as session:
+            return session.get_one(JobRow, job.id).changed_at
+
+    before = changed_at()
+    tasks.finish(task, Result(again=3600))
+    assert changed_at() == before
 
 
 def test_messages_of_other_jobs_are_sent_with_its_own(tasks: Tasks) -> None:

@@ -40,6 +40,10 @@ def test_no_address_is_something_else_than_no_word_about_it() -> None:
     assert read({"notify": ""}).notify == ()
 
 
+def test_an_address_that_is_named_twice_counts_once_whatever_its_letters() -> None:
+    assert read({"notify": "ada@x.org,Ada@X.org,bob@x.org,ada@x.ORG"}).notify == ("ada@x.org", "bob@x.org")
+
+
 @pytest.mark.parametrize(
     "mistake",
     [
@@ -59,6 +63,9 @@ def test_no_address_is_something_else_than_no_word_about_it() -> None:
         {"notify": "Ada <ada@example.org>"},
         {"notify": "ada@example.org@example.com"},
         {"notify": "@example.org:ada@example.com"},
+        {"notify": "ada@=?utf-8?q?example.org?="},
+        {"notify": "=?utf-8?q?ada?=@example.org"},
+        {"notify": "ada@example.org%"},
         {"notify": ["ada@example.org"] * 11},
         {"webhook": "example.org"},
         {"webhook": "file:///etc/passwd"},

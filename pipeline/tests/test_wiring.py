@@ -83,6 +83,7 @@ def test_a_worker_alone_refuses_a_queue_in_memory() -> None:
         (["cut", "transcribe", "merge", "render"], [["merge", "render"], ["cut"], *[["transcribe"]] * 3]),
         (["transcribe"], [["transcribe"]] * 3),
         (["fetch", "watch", "listen"], [["watch"], ["fetch"], ["listen"], ["listen"]]),
+        (["deliver", "webhook"], [["deliver"], ["webhook"]]),
     ],
 )
 def test_what_may_take_long_is_taken_beside_what_is_short(kinds: list[str], lanes: list[list[str]]) -> None:
