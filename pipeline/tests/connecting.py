@@ -53,10 +53,11 @@ def claim(catalog: Engine, message: Message) -> Task:
 
 
 def a_while_later(catalog: Engine) -> None:
-    """As if no task had begun in the last minute."""
+    """As if no task had begun in the last minute, nor been woken since it did."""
     with transaction(catalog) as session:
         began = update(TaskRow).where(TaskRow.started_at.is_not(None))
         session.execute(began.values(started_at=now() - timedelta(seconds=60)))
+        session.execute(update(TaskRow).where(TaskRow.state == "running").values(due_at=TaskRow.started_at))
 
 
 def states(catalog: Engine, job_id: str) -> dict[tuple[str, int], str]:
