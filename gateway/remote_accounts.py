@@ -130,6 +130,7 @@ def resume_connection(path: models.JobPath) -> dict[str, Any]:
 
 @api.post("/v1/connections/<id>/sync", summary="Look now what is new in an account", responses={202: Connection})
 def sync_connection(path: models.JobPath) -> tuple[dict[str, Any], int]:
+    """While that does not work (`reason`), it is looked when it is next tried: Dropbox may want to be left alone until then."""
     return act(lambda owner: services().connections.sync(owner, path.id)), 202
 
 

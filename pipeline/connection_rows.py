@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from sqlalchemy import and_, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from pipeline import flow
@@ -12,7 +12,7 @@ from pipeline.catalog import ENDED, ConnectionRow, FolderRow, JobRow, RemoteFile
 from pipeline.database import now
 from pipeline.messages import Message
 from pipeline.options import KeptOptions
-from pipeline.task_rows import messages, new_task, renew
+from pipeline.task_rows import messages, new_task, next_start, renew
 from pipeline.wishes import Wishes
 from pipeline.work import NextTask
 
@@ -129,24 +129,18 @@ def reopen(job: JobRow) -> None:
 def wake(session: Session, connection_id: str, *kinds: str) -> list[Message]:
     """Has the connection's tasks of these kinds done now, `listen` for every folder; returns the messages to publish.
 
-    One that waits is due at once, one that runs when it comes back, and one that has ended, or never was, is made anew.
+    One that waits is due at once, one that runs when it comes back, and one that has ended, or never was, is made anew; but
+    none begins again within `APART` seconds, nor before its time if it fails: Dropbox may want to be left alone until then.
     Nothing happens unless the connection is active.
     """
-    return [message for job, task in _of_active(session, connection_id, kinds) for message in _hurried(job, task)]
+    return [message for job, task in _of_active(session, connection_id, kinds) for message in _woken(job, task)]
 
 
 def hurry(session: Session, connection_ids: Sequence[str], kind: str) -> list[Message]:
-    """As `wake`, for tasks that wait or run, without a lock of their jobs: whoever takes in a page holds those for a while.
-
-    A task that fails just now has its reasons to wait.
-    """
-    of_kind = TaskRow.job_id.in_(connection_ids), TaskRow.kind == kind
-    running, waiting = TaskRow.state == "running", and_(TaskRow.state == "queued", TaskRow.failures == 0)
-    started = session.scalars(select(func.max(TaskRow.started_at)).where(*of_kind, running)).one()
-    due = max(now(), started + timedelta(microseconds=1)) if started else now()  # see `_hurried`
-    session.execute(update(TaskRow).where(*of_kind, running | waiting).values(due_at=due, published_at=None))
-    tasks = select(TaskRow, JobRow.trace).join(JobRow).where(*of_kind, waiting).order_by(TaskRow.id)
-    return [message for task, trace in session.execute(tasks) for message in messages(trace, [task])]
+    """As `wake`, for tasks that wait or run, without a lock of their jobs: whoever takes in a page holds those for a while."""
+    are_open = TaskRow.job_id.in_(connection_ids), TaskRow.kind == kind, TaskRow.state.not_in(ENDED)
+    tasks = session.scalars(select(TaskRow).where(*are_open).order_by(TaskRow.id).with_for_update()).all()
+    return [message for task in tasks for message in _woken(session.get_one(JobRow, task.job_id), task)]
 
 
 def keep_open(session: Session, connection_id: str, *kinds: str) -> list[Message]:
@@ -216,6 +210,16 @@ def _task(session: Session, job_id: str, kind: str, part: int = 0) -> TaskRow:
     return row
 
 
+def _woken(job: JobRow, row: TaskRow) -> list[Message]:
+    """As `_hurried`, in the measure that `wake` keeps to."""
+    if row.state == "queued" and row.failures:
+        return []
+    if row.state == "queued" and (start := next_start(row)) > now():
+        row.due_at = min(row.due_at, start)
+        return []
+    return _hurried(job, row)
+
+
 def _hurried(job: JobRow, row: TaskRow) -> list[Message]:
     """Makes the task due now, and says what is to be published for that."""
     if row.state == "running" and row.started_at:  # by another clock it may have started in our future
@@ -228,9 +232,9 @@ def _hurried(job: JobRow, row: TaskRow) -> list[Message]:
 
 
 def _release(session: Session, connection_id: str) -> list[Message]:
-    """Has recordings fetched, and results returned, that waited for the connection to go on."""
+    """Has recordings fetched, and results returned, that waited for the connection to go on, or are about to."""
     jobs = {job.id: job for job in _bound(session, connection_id)}
-    waiting = TaskRow.job_id.in_(jobs), TaskRow.kind.in_(_BOUND), TaskRow.state == "queued"
+    waiting = TaskRow.job_id.in_(jobs), TaskRow.kind.in_(_BOUND), TaskRow.state.not_in(ENDED)
     tasks = session.scalars(select(TaskRow).where(*waiting).order_by(TaskRow.created_at)).all()
     return [message for task in tasks for message in _hurried(jobs[task.job_id], task)]
 

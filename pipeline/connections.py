@@ -58,7 +58,8 @@ class Connections:
     """The connections of one catalog. Every method raises `Unavailable` when the catalog is away.
 
     `secret` is JSON sealed by `pipeline.vault`: `{"code", "verifier", "redirect_uri"}` of the way to connect (RFC 6749 and
-    7636), and once that is gone what sync/ puts in its place.
+    7636), and once that is gone what sync/ puts in its place. While an account is connected anew both are there, one behind
+    the other, with a space between.
     """
 
     engine: Engine
@@ -132,11 +133,12 @@ class Connections:
         return self._act(owner, connection_id, act)
 
     def reconnect(self, owner: str, connection_id: str, secret: str) -> Begun | None:
-        """Connects anew what is broken; what is known of its files stays. Raises Settled for others."""
+        """Connects anew what is broken; what is known of its files stays, and so does what opened it before. Raises Settled for others."""
 
         def act(session: Session, job: JobRow, row: ConnectionRow) -> Sequence[Message]:
             _expect(session, job, row, "broken")
-            row.state, row.reason, row.secret = "connecting", None, secret
+            row.state, row.reason = "connecting", None
+            row.secret = " ".join([*(row.secret or "").split()[:1], secret])
             rest(session, row.id, quietly=True)
             return begin(session, job, "connect")
 
@@ -162,6 +164,12 @@ class Connections:
     def load(self, connection_id: str) -> Connection | None:
         return self._find(ConnectionRow.id == connection_id)
 
+    def exchanged(self, connection_id: str, secret: str) -> None:
+        """Keeps what the way to connect has led to, in its place. Raises Settled if nobody waits for it any more."""
+        with transaction(self.engine) as session:
+            _, row = _awaited(session, connection_id)
+            row.secret = secret
+
     def connected(
         self, connection_id: str, secret: str, account_id: str, name: str | None = None, email: str | None = None
     ) -> Sequence[Message]:
@@ -172,10 +180,7 @@ class Connections:
         """
         with transaction(self.engine) as session:
             lock_all(session, session.scalar(select(JobRow.owner).where(JobRow.id == connection_id)) or "")
-            found = lock(session, connection_id)
-            if found is None or found[1].state != "connecting":
-                raise Settled("Nobody waits for this account any more.")
-            job, row = found
+            job, row = _awaited(session, connection_id)
             if row.account_id not in (None, account_id):
                 raise Settled(_ANOTHER)
             _check_apart(session, row, account_id, [folder.path for folder in folders(session, row.id)])
@@ -238,6 +243,14 @@ def _expect(session: Session, job: JobRow, row: ConnectionRow, *states: str) -> 
     state = view(session, job, row).state
     if state not in states:
         raise Settled(_STATES[state])
+
+
+def _awaited(session: Session, connection_id: str) -> tuple[JobRow, ConnectionRow]:
+    """A connection whose account is being connected, locked. Raises Settled if it is not any more."""
+    found = lock(session, connection_id)
+    if found is None or found[1].state != "connecting":
+        raise Settled("Nobody waits for this account any more.")
+    return found
 
 
 def _check_apart(session: Session, row: ConnectionRow, account_id: str | None, paths: Iterable[str]) -> None:

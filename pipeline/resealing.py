@@ -33,7 +33,8 @@ def reseal(engine: Engine, vault: Vault) -> Resealed:
             rows = session.execute(select(key, column).where(column.is_not(None))).all()
         for row_key, old in rows:
             try:
-                sealed += _replace(engine, (key == row_key, column == old), column, vault.reseal(old))
+                new = " ".join(vault.reseal(part) for part in old.split())
+                sealed += _replace(engine, (key == row_key, column == old), column, new)
             except Unopened:
                 unopened += 1
     return Resealed(sealed, unopened)

@@ -1,7 +1,7 @@
 """Rows of tasks, in whoever's transaction it is: how they are made and queued, and what the end of one means for its whole job."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import uuid4
 
 from sqlalchemy import select, update
@@ -15,6 +15,9 @@ from pipeline.results import in_run
 from pipeline.stages import current
 from pipeline.telling import tell
 from pipeline.work import NextTask
+
+APART = 3.0
+"""Seconds between two beginnings of a task that comes back, however often it is woken."""
 
 
 def new_task(job_id: str, following: NextTask) -> TaskRow:
@@ -39,6 +42,11 @@ def renew(row: TaskRow) -> None:
 def queue_again(row: TaskRow, due: datetime) -> None:
     row.state, row.due_at, row.published_at, row.lease_until = "queued", due, None, None
     row.percent, row.speed = 0, None
+
+
+def next_start(row: TaskRow) -> datetime:
+    """When a task that is woken begins again, at the earliest; by another clock it may have started in our future."""
+    return min(row.started_at, now()) + timedelta(seconds=APART) if row.started_at else now()
 
 
 def messages(trace: str | None, rows: Iterable[TaskRow]) -> list[Message]:

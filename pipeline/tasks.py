@@ -19,7 +19,7 @@ from pipeline.options import KeptOptions
 from pipeline.removals import doom
 from pipeline.results import keep
 from pipeline.reuse import artifact
-from pipeline.task_rows import call_off_parts, is_moot, messages, new_task, queue_again, renew, settle
+from pipeline.task_rows import call_off_parts, is_moot, messages, new_task, next_start, queue_again, renew, settle
 from pipeline.turns import next_in_turn
 from pipeline.work import Result, Task
 
@@ -106,10 +106,11 @@ class Tasks:
             row = _locked(session, *_fence(task))
             if row is None:
                 return []
-            woken = row.started_at is not None and row.due_at > row.started_at
-            due = now() if woken else now() + timedelta(seconds=seconds)
+            started, due = row.started_at, now() + timedelta(seconds=seconds)
+            if started is not None and row.due_at > started:  # somebody woke it
+                due = min(due, next_start(row))
             renew(row)
-            row.due_at = due
+            row.started_at, row.due_at = started, due
             return messages(task.trace, [row] if due <= now() else [])
 
     def reject(self, task: Task, reason: str) -> list[Message]:

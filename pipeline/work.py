@@ -118,7 +118,7 @@ class Result:
     passages: Sequence[Passage] | None = None
     """What the job's transcript can be found by from now on, instead of what it was found by; None to leave that."""
     again: float | None = None
-    """The task is not done but comes back: in so many seconds, or at once if somebody woke it meanwhile. Nothing else is kept then."""
+    """The task is not done but comes back: in so many seconds, or in a moment if somebody woke it meanwhile. Nothing else is kept then."""
     sent: Sequence[Message] = ()
     """Of tasks of other jobs that the handler's own ledger has committed."""
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dev.dropbox.content import Pattern
 from dev.dropbox.stand_in import DropboxStandIn
 from dev.waiting import eventually
 from tests import connecting
@@ -16,6 +17,8 @@ from tests.recordings import MEDIA
 
 Suite = Embedded | Installation
 TALK = (MEDIA / "talk.mp4").read_bytes()
+LARGE = Pattern(64 * 2**20)
+"""What takes many seconds to be fetched from a Dropbox that is slow."""
 RESULTS = [f"/Recordings/talk.{end}" for end in ("mp3", "mp4", "srt", "txt", "vtt")]
 
 
@@ -59,11 +62,18 @@ def test_from_a_file_in_a_folder_to_results_beside_it_and_back(
     assert connecting.paths(account) == RESULTS
     assert len(client.jobs()) == 1
 
+    dropbox_stand_in.fail("slow", route="files/download")
+    dropbox_stand_in.reset_counters()
+    connecting.put(account, "/Recordings/large.mp4", LARGE)
+    eventually(lambda: dropbox_stand_in.calls["files/download"], timeout=60)
+    (large,) = (job for job in client.jobs() if job["id"] != done["id"])
     assert client.http.delete(f"/v1/connections/{connection}").status_code == 202
+    assert client.job(large["id"])["state"] == "cancelled"
     eventually(lambda: client.http.get(f"/v1/connections/{connection}").status_code == 404)
     assert not dropbox_stand_in.grants.connected(account.id)
     dropbox_stand_in.reset_counters()
     connecting.put(account, "/Recordings/another.mp4", TALK + b"another")
     client.ended(client.upload(MEDIA / "talk.mp4", notify="")["id"])
-    assert len(client.jobs()) == 2
+    assert len(client.jobs()) == 3
+    assert client.job(large["id"])["state"] == "cancelled"
     assert not dropbox_stand_in.calls

@@ -73,7 +73,7 @@ def opened(world: World, connection_id: str) -> dict[str, str]:
     vault, found = world.services.vault, world.services.connections.load(connection_id)
     assert vault
     assert found
-    return dict(json.loads(vault.open(found.secret or "")))
+    return dict(json.loads(vault.open((found.secret or "").split()[-1])))
 
 
 def cookie_of(browser: FlaskClient) -> str | None:

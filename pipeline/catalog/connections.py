@@ -43,7 +43,7 @@ class ConnectionRow(Base):
     reason: Mapped[str | None] = mapped_column(Text)
     """The last error, for its owner; empty since what failed has worked."""
     secret: Mapped[str | None] = mapped_column(Text)
-    """What opens the account, as JSON sealed by `pipeline.vault`: first a code, then a token."""
+    """What opens the account, as JSON sealed by `pipeline.vault`: a code, then a token, then both; see `pipeline.connections`."""
     account_id: Mapped[str | None] = mapped_column(String(100))
     account_name: Mapped[str | None] = mapped_column(String(300))
     account_email: Mapped[str | None] = mapped_column(String(320))

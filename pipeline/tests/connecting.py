@@ -1,10 +1,11 @@
 """Connected accounts for tests, with only what a test does not care about filled in."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 
 from pipeline.catalog import FolderRow, JobRow, RemoteFileRow, TaskRow
 from pipeline.connection_rows import Connection, keep_open
@@ -31,7 +32,7 @@ def a_connection(
     connections = Connections(catalog)
     begun, (message,) = connections.begin(owner, wishes(*folders), "a code", ADDRESS)
     task = claim(catalog, message)
-    connections.connected(begun.id, "a token", account, "Ada", "ada@dropbox.example")
+    connections.connected(begun.id, "token", account, "Ada", "ada@dropbox.example")
     Tasks(catalog).finish(task, Result())
     if listening:
         with transaction(catalog) as session:
@@ -49,6 +50,14 @@ def claim(catalog: Engine, message: Message) -> Task:
     task = Tasks(catalog).claim(message.task_id, "worker")
     assert task
     return task
+
+
+def a_while_later(catalog: Engine) -> None:
+    """As if no task had begun in the last minute, nor been woken since it did."""
+    with transaction(catalog) as session:
+        began = update(TaskRow).where(TaskRow.started_at.is_not(None))
+        session.execute(began.values(started_at=now() - timedelta(seconds=60)))
+        session.execute(update(TaskRow).where(TaskRow.state == "running").values(due_at=TaskRow.started_at))
 
 
 def states(catalog: Engine, job_id: str) -> dict[tuple[str, int], str]:

@@ -1,14 +1,17 @@
 """Tasks that are never done: each time they end, they are queued again."""
 
 from datetime import datetime, timedelta
+from unittest.mock import patch
 
 import pytest
 from sqlalchemy import Engine
 
+from pipeline import task_rows
 from pipeline.catalog import JobRow, TaskRow
 from pipeline.database import now, transaction
 from pipeline.jobs import Jobs
 from pipeline.tasks import Tasks
+from pipeline.tests.connecting import a_while_later
 from pipeline.tests.makers import OWNER, a_job, claimed
 from pipeline.work import Result
 
@@ -42,10 +45,24 @@ def test_it_comes_back_at_once_if_it_says_so(tasks: Tasks) -> None:
 def test_it_comes_back_at_once_if_somebody_woke_it_meanwhile(tasks: Tasks) -> None:
     _, message = a_job(tasks.engine)
     task = claimed(tasks, message)
+    a_while_later(tasks.engine)
     with transaction(tasks.engine) as session:
         session.get_one(TaskRow, task.id).due_at = now()
     (sent,) = tasks.finish(task, Result(again=3600))
     assert sent.task_id == task.id
+
+
+def test_woken_again_and_again_it_keeps_its_distance(tasks: Tasks) -> None:
+    _, message = a_job(tasks.engine)
+    task = claimed(tasks, message)
+    started = row_of(tasks, task.id).started_at
+    assert started
+    with transaction(tasks.engine) as session:
+        session.get_one(TaskRow, task.id).due_at = now() + timedelta(microseconds=1)
+    with patch.object(task_rows, "APART", 600.0):
+        assert tasks.finish(task, Result(again=3600)) == []
+    row = row_of(tasks, task.id)
+    assert (row.started_at, row.due_at) == (started, started + timedelta(seconds=600))
 
 
 def test_it_does_not_come_back_once_it_was_called_off(tasks: Tasks) -> None:

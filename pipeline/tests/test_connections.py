@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Barrier
 
 import pytest
 from sqlalchemy import Engine, update
 
 from pipeline import connections as module
+from pipeline import task_rows
 from pipeline.catalog import Base, ConnectionRow, TaskRow
 from pipeline.connection_rows import keep_open, lock, wake
 from pipeline.connections import Connections
@@ -21,6 +22,7 @@ from pipeline.tests.connecting import (
     a_connection,
     a_found_job,
     a_remote_file,
+    a_while_later,
     claim,
     folder_rows,
     kinds,
@@ -136,7 +138,7 @@ def test_nobody_waits_for_an_account_twice_or_after_it_was_given_up(catalog: Eng
     for connection_id in (found.id, given_up.id, "0" * 32):
         with pytest.raises(Settled):
             connections.connected(connection_id, "another token", ACCOUNT)
-    assert loaded(catalog, found.id).secret == "a token"
+    assert loaded(catalog, found.id).secret == "token"
 
 
 def test_what_is_paused_rests_until_it_is_resumed(catalog: Engine) -> None:
@@ -185,14 +187,26 @@ def test_fetches_that_waited_go_on_when_it_is_resumed(catalog: Engine) -> None:
     assert elsewhere != held
 
 
+def test_a_fetch_that_finds_it_paused_while_it_is_resumed_comes_back(catalog: Engine) -> None:
+    connections, found = Connections(catalog), a_connection(catalog)
+    held = a_found_job(catalog, found.id)
+    connections.pause(OWNER, found.id)
+    task = claim(catalog, waiting(catalog, held, "fetch"))
+    a_while_later(catalog)
+    connections.resume(OWNER, found.id)
+    assert kinds(Tasks(catalog).finish(task, Result(again=3600))) == ["fetch"]
+
+
 def test_looking_now_makes_what_waits_due_and_wakes_what_runs(catalog: Engine) -> None:
     connections, tasks, found = Connections(catalog), Tasks(catalog), a_connection(catalog)
     first = claim(catalog, waiting(catalog, found.id, "watch"))
     assert tasks.finish(first, Result(again=900)) == []
+    a_while_later(catalog)
     synced = connections.sync(OWNER, found.id)
     assert synced
     assert kinds(synced[1]) == ["watch"]
     running = claim(catalog, synced[1][0])
+    a_while_later(catalog)
     synced = connections.sync(OWNER, found.id)
     assert synced
     assert synced[1] == []
@@ -208,7 +222,43 @@ def test_a_task_that_began_by_a_clock_ahead_of_ours_is_woken_too(catalog: Engine
         ahead = update(TaskRow).where(TaskRow.id == running.id).values(started_at=now() + timedelta(seconds=60))
         session.execute(ahead)
     Connections(catalog).sync(OWNER, found.id)
-    assert kinds(Tasks(catalog).finish(running, Result(again=900))) == ["watch"]
+    assert Tasks(catalog).finish(running, Result(again=900)) == []
+    assert _due(catalog, running.id) < now() + timedelta(seconds=task_rows.APART)
+
+
+def test_looking_again_and_again_keeps_a_distance(catalog: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(task_rows, "APART", 600.0)
+    connections, found = Connections(catalog), a_connection(catalog)
+    task = claim(catalog, waiting(catalog, found.id, "watch"))
+    assert Tasks(catalog).finish(task, Result(again=900)) == []
+    for _ in range(2):
+        synced = connections.sync(OWNER, found.id)
+        assert synced
+        assert synced[1] == []
+        assert now() + timedelta(seconds=500) < _due(catalog, task.id) < now() + timedelta(seconds=600)
+
+
+def test_what_fails_is_looked_at_when_it_is_time(catalog: Engine) -> None:
+    """Dropbox may want to be left alone until then."""
+    connections, found = Connections(catalog), a_connection(catalog)
+    task = claim(catalog, waiting(catalog, found.id, "watch"))
+    Tasks(catalog).retry(task, "Leave me alone.", 3600)
+    a_while_later(catalog)
+    due = _due(catalog, task.id)
+    for asked in (connections.sync(OWNER, found.id), connections.change(OWNER, found.id, wishes("/b"))):
+        assert asked
+        assert asked[1] == []
+    assert _due(catalog, task.id) == due
+    again = Tasks(catalog).claim(task.id, "worker")
+    assert again
+    a_while_later(catalog)
+    connections.sync(OWNER, found.id)
+    assert kinds(Tasks(catalog).finish(again, Result(again=900))) == ["watch"]
+
+
+def _due(catalog: Engine, task_id: str) -> datetime:
+    with transaction(catalog) as session:
+        return session.get_one(TaskRow, task_id).due_at
 
 
 @pytest.mark.servers
@@ -229,7 +279,8 @@ def test_news_that_come_while_it_is_looked_have_it_looked_again(catalog: Engine)
         ahead = update(TaskRow).where(TaskRow.id == running.id).values(started_at=now() + timedelta(seconds=60))
         session.execute(ahead)
     assert Connections(catalog).news([ACCOUNT]) == []
-    assert kinds(Tasks(catalog).finish(running, Result(again=900))) == ["watch"]
+    assert Tasks(catalog).finish(running, Result(again=900)) == []
+    assert _due(catalog, running.id) < now() + timedelta(seconds=task_rows.APART)
 
 
 def test_news_do_not_hurry_what_fails(catalog: Engine) -> None:
@@ -260,6 +311,8 @@ def test_what_listens_is_kept_open_and_not_hurried(catalog: Engine) -> None:
     assert Tasks(catalog).finish(task, Result(again=60)) == []
     with transaction(catalog) as session:
         assert keep_open(session, found.id, "listen") == []
+    a_while_later(catalog)
+    with transaction(catalog) as session:
         assert len(wake(session, found.id, "listen")) == 2
 
 

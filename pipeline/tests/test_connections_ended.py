@@ -60,10 +60,13 @@ def test_what_broke_is_connected_anew_and_goes_on_where_it_was(catalog: Engine) 
     with pytest.raises(Settled):
         connections.reconnect(OWNER, found.id, "x")
     told = connections.broken(found.id, "It is over.")
-    again = connections.reconnect(OWNER, found.id, "a new code")
+    assert connections.reconnect(OWNER, found.id, "code1")
+    connections.broken(found.id, "It did not work.")
+    again = connections.reconnect(OWNER, found.id, "code2")
     assert again
     connection, (message,) = again
     assert (connection.state, connection.reason, message.kind) == ("connecting", None, "connect")
+    assert connection.secret == "token code2"
     assert Tasks(catalog).claim(told[0].task_id, "worker") is None
     task = claim(catalog, message)
     with pytest.raises(Settled, match="another account"):

@@ -44,6 +44,12 @@ def test_a_key_can_be_retired(catalog: Engine, monkeypatch: pytest.MonkeyPatch) 
         a_vault(OLD).open(kept(catalog, "w"))
 
 
+def test_what_is_sealed_one_behind_the_other_is_sealed_anew(catalog: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(catalog, "w", " ".join(a_vault(OLD).seal(text) for text in ("a token", "a code")))
+    assert reseal(catalog, monkeypatch, OLD, NEW).exit_code == 0
+    assert [a_vault(NEW).open(sealed) for sealed in kept(catalog, "w").split()] == ["a token", "a code"]
+
+
 def test_what_no_key_opens_stays_and_is_told(catalog: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     lost = a_vault(Fernet.generate_key().decode()).seal("whsec")
     keep(catalog, "lost", lost)

@@ -8,7 +8,7 @@ import structlog
 
 from pipeline.connection_rows import Connection
 from pipeline.connections import Connections
-from pipeline.errors import Reject, Retry
+from pipeline.errors import Retry
 from pipeline.network import Beat
 from pipeline.vault import Unopened, Vault
 from pipeline.work import Result
@@ -16,8 +16,8 @@ from sync.dropbox.account import Account, App, Broken
 
 log = structlog.get_logger()
 
-WAIT = 300.0
-"""Seconds after which a task looks whether its connection goes on; it is woken when it does."""
+WAIT = 6 * 3600.0
+"""Seconds after which a task looks whether its connection goes on. It is woken when it does; this is for a message that was lost."""
 
 UNSET = "This server is not set up for Dropbox: {} is missing. Tell whoever runs it."
 UNREADABLE = "This server cannot read what opens the Dropbox any more: SPOOL_SECRET_KEYS lacks the key that sealed it. Tell whoever runs it."
@@ -46,26 +46,38 @@ class Accounts:
         return app.account(self.secrets(connection)["refresh_token"], beat)
 
     def secrets(self, connection: Connection) -> dict[str, str]:
-        """What the connection keeps: a code and what belongs to it until it was exchanged, then a refresh token. Raises Retry."""
-        _, vault = self.ready
-        try:
-            return dict(json.loads(vault.open(connection.secret or "")))
-        except Unopened as error:
-            log.warning("a connection's secret cannot be opened", connection=connection.id)
-            raise Retry(UNREADABLE) from error
+        """What the connection keeps. Raises Retry.
 
-    def seal(self, refresh_token: str) -> str:
+        `code`, and what belongs to it, until it was exchanged; then `offered`, a refresh token, with its `scopes`, until it is known
+        whose account it opens; `refresh_token` opens the account since it was connected, also while that is done anew.
+        """
         _, vault = self.ready
-        return vault.seal(json.dumps({"refresh_token": refresh_token}))
+        secrets: dict[str, str] = {}
+        *earlier, newest = (connection.secret or "").split() or [""]
+        for sealed in (*earlier, newest):
+            try:
+                secrets |= json.loads(vault.open(sealed))
+            except Unopened as error:
+                log.warning("a connection's secret cannot be opened", connection=connection.id)
+                if sealed == newest:
+                    raise Retry(UNREADABLE) from error
+        return secrets
+
+    def seal(self, **secrets: str) -> str:
+        _, vault = self.ready
+        return vault.seal(json.dumps(secrets))
 
     def use(self, connection: Connection, beat: Beat, work: Callable[[Account], Result]) -> Result:
-        """Does `work`, or has its task wait while the connection is paused or broken, as it is where its account does not open any more."""
+        """Does `work`, or has its task wait while the connection is paused or broken, as it is where its account does not open any more.
+
+        What has to be tried again is noted for the owner of the account; what never works is of the job alone.
+        """
         if connection.state != "active":
             return Result(again=WAIT)
         try:
             return work(self.open(connection, beat))
         except Broken as broken:
             return Result(again=WAIT, sent=self.connections.broken(connection.id, broken.reason))
-        except (Retry, Reject) as failed:
+        except Retry as failed:
             self.connections.troubled(connection.id, failed.reason)
             raise

@@ -1,5 +1,6 @@
 """What sync does when an account is connected, and when it is disconnected: `connect` and `disconnect`."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -40,18 +41,47 @@ def connect(task: Task, _blobs: BlobStore, _folder: Path, progress: Progress, *,
 def _connect(accounts: Accounts, connection: Connection, beat: Beat) -> list[Message]:
     """Raises Broken, Retry."""
     app, _ = accounts.ready
-    grant = app.exchange(**accounts.secrets(connection), beat=beat)
-    if not grant.refresh_token:
-        raise Broken(SHORT)
+    grant = _grant(accounts, connection, beat)
     account = app.account(grant.refresh_token, beat)
     try:
         _check(grant)
         who = account.who()
-        sealed = accounts.seal(grant.refresh_token)
-        return list(accounts.connections.connected(connection.id, sealed, who.id, who.name, who.email))
+        sealed = accounts.seal(refresh_token=grant.refresh_token)
+        sent = list(accounts.connections.connected(connection.id, sealed, who.id, who.name, who.email))
     except (Broken, Settled) as refused:
-        _give_back(account)
+        if _is_in_use(accounts, connection.id, grant):
+            return []  # another attempt was faster
+        _give_back_if_possible(account)
         raise Broken(refused.reason if isinstance(refused, Broken) else str(refused)) from refused
+    if before := accounts.secrets(connection).get("refresh_token"):
+        _give_back_if_possible(app.account(before, beat))
+    return sent
+
+
+def _grant(accounts: Accounts, connection: Connection, beat: Beat) -> Grant:
+    """What the owner allowed, by this attempt or an earlier one. Raises Broken, Retry."""
+    secrets = accounts.secrets(connection)
+    if "code" in secrets:
+        return _exchange(accounts, connection.id, secrets, beat)
+    return Grant(secrets["offered"], frozenset(secrets["scopes"].split()))
+
+
+def _exchange(accounts: Accounts, connection_id: str, secrets: Mapping[str, str], beat: Beat) -> Grant:
+    """A code is good once, so what it brings is kept before anything else is done. Raises Broken, Retry."""
+    app, _ = accounts.ready
+    grant = app.exchange(secrets["code"], secrets["verifier"], secrets["redirect_uri"], beat)
+    if not grant.refresh_token:
+        raise Broken(SHORT)
+    before = {name: secrets[name] for name in ("refresh_token",) if name in secrets}
+    sealed = accounts.seal(**before, offered=grant.refresh_token, scopes=" ".join(grant.scopes))
+    try:
+        accounts.connections.exchanged(connection_id, sealed)
+    except Settled as late:
+        _give_back_if_possible(app.account(grant.refresh_token, beat))
+        raise Broken(str(late)) from late
+    if "offered" in secrets:  # of a sign-in that came to nothing
+        _give_back_if_possible(app.account(secrets["offered"], beat))
+    return grant
 
 
 def _check(grant: Grant) -> None:
@@ -60,11 +90,23 @@ def _check(grant: Grant) -> None:
         raise Broken(REFUSED.format(", ".join(sorted(refused))))
 
 
+def _is_in_use(accounts: Accounts, connection_id: str, grant: Grant) -> bool:
+    found = accounts.connections.load(connection_id)
+    return found is not None and accounts.secrets(found).get("refresh_token") == grant.refresh_token
+
+
 def _give_back(account: Account) -> None:
-    """What nobody will use should not stay open."""
+    """What nobody will use should not stay open. Raises Retry."""
     try:
         account.revoke()
-    except (Broken, Retry, Reject) as failed:
+    except (Broken, Reject) as over:
+        log.info("the access had ended already", reason=over.reason)
+
+
+def _give_back_if_possible(account: Account) -> None:
+    try:
+        _give_back(account)
+    except Retry as failed:
         log.warning("an access that is not used could not be given back", reason=failed.reason)
 
 
@@ -83,9 +125,9 @@ def disconnect(task: Task, _blobs: BlobStore, _folder: Path, progress: Progress,
 
 
 def _revoke(accounts: Accounts, connection: Connection, beat: Beat) -> None:
-    if "refresh_token" not in accounts.secrets(connection):
-        return  # it never worked
-    try:
-        accounts.open(connection, beat).revoke()
-    except (Broken, Reject) as over:
-        log.info("the access had ended already", connection=connection.id, reason=over.reason)
+    """Of one that never worked there may be nothing to revoke. Raises Retry."""
+    app, _ = accounts.ready
+    secrets = accounts.secrets(connection)
+    for name in ("refresh_token", "offered"):
+        if name in secrets:
+            _give_back(app.account(secrets[name], beat))

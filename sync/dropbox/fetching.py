@@ -30,6 +30,8 @@ FRUITLESS = 3
 """How many calls in a row may bring nothing before the task has to begin again."""
 PAUSE = 0.5
 """Seconds between a cut and going on."""
+PATIENCE = 600.0
+"""Seconds that an attempt waits in all where Dropbox wants to be left alone in the middle: what has come would be lost."""
 
 DISCONNECTED = "The Dropbox that this recording was found in was disconnected before it was fetched."
 DOCUMENT = "This file is a document, not a recording."
@@ -91,6 +93,8 @@ class Copy:
     target: Writer
     found: Found
     meter: Meter
+    patience: float = PATIENCE
+    """Seconds that may still be waited."""
     seen: Fingerprint = field(default_factory=Fingerprint)
     hasher: DropboxContentHasher = field(default_factory=DropboxContentHasher)
 
@@ -111,16 +115,24 @@ class Copy:
             raise StartAgain
 
     def _take(self, account: Account, start: int) -> Retry:
-        """Takes what one call brings, and gives what to say if that was nothing. Raises Retry if Dropbox wants to be left alone."""
+        """Takes what one call brings, and gives what to say if that was nothing. Raises Retry if Dropbox wants to be left alone for long."""
         try:
             for piece in account.pieces(self.found.rev, start, min(start + RANGE, self.found.size)):
                 self._write(piece)
         except Retry as cut:
-            if cut.delay is not None:
-                raise
-            log.warning("download cut", bytes=self.seen.bytes, total=self.found.size, reason=cut.reason)
+            if cut.delay is None:
+                log.warning("download cut", bytes=self.seen.bytes, total=self.found.size, reason=cut.reason)
+            else:
+                self._wait(cut, cut.delay)
             return cut
         return Retry(CUT)
+
+    def _wait(self, cut: Retry, seconds: float) -> None:
+        """As Dropbox wants it. Raises `cut` where nothing has come yet, or that is too long."""
+        self.patience -= seconds
+        if not self.seen.bytes or self.patience < 0:
+            raise cut
+        pause(seconds, self.meter.beat)
 
     def _write(self, piece: bytes) -> None:
         if self.seen.bytes + len(piece) > self.found.size:

@@ -15,6 +15,8 @@ log = structlog.get_logger()
 
 PATIENCE = 60.0
 """Seconds that one call may be asked to wait before its task goes back into the queue."""
+SHORTEST_DELAY = 1.0
+"""Seconds that are waited at least, though it was told that none are needed."""
 LONGEST_DELAY = 3600.0
 """Seconds that a task waits at most, whatever it was told."""
 
@@ -51,9 +53,10 @@ def patiently(call: Callable[[], T], beat: Beat, limit: float) -> T:
             return waited(call, beat, limit)
         except Asked as asked:
             log.warning("asked to wait", seconds=asked.delay)
-            if time.monotonic() + asked.delay > end:
-                raise Retry(BUSY, min(asked.delay, LONGEST_DELAY)) from asked
-            pause(asked.delay, beat)
+            delay = min(max(asked.delay, SHORTEST_DELAY), LONGEST_DELAY)
+            if time.monotonic() + delay > end:
+                raise Retry(BUSY, delay) from asked
+            pause(delay, beat)
 
 
 def pause(seconds: float, beat: Beat) -> None:

@@ -65,7 +65,8 @@ class Linked:
         self.claim(message.task_id)
         self.grant = self.stand_in.grants.give(self.stand_in.account.id)
         account = f"{self.stand_in.account.id}-{begun.id}"
-        self.connections.connected(begun.id, self.accounts.seal(self.grant.refresh_token), account, "Ada", ADDRESS)
+        sealed = self.accounts.seal(refresh_token=self.grant.refresh_token)
+        self.connections.connected(begun.id, sealed, account, "Ada", ADDRESS)
         self.id = begun.id
         return self.connection
 

@@ -2,14 +2,14 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from structlog.testing import capture_logs
 
-from dev.dropbox.faults import later
+from dev.dropbox.faults import Exchange, later
 from dev.dropbox.grants import challenge
 from pipeline.authorizations import SCOPES
 from pipeline.catalog import ConnectionRow
@@ -102,25 +102,63 @@ def test_access_for_a_few_hours_is_not_enough(linked: Linked) -> None:
     assert (found.state, found.reason) == ("broken", connecting.SHORT)
 
 
-def test_another_account_than_before_is_given_back(linked: Linked) -> None:
-    _connect(linked, _begin(linked, _code(linked)))
-    linked.connections.broken(linked.id, "revoked")
-    linked.stand_in.signed_in = linked.stand_in.new_account("Bob", "bob@example.com")
-    begun = linked.connections.reconnect(OWNER, linked.id, _sealed(linked, _code(linked)))
+def _again(linked: Linked, code: str) -> Task:
+    """What broke is connected anew."""
+    linked.connections.broken(linked.id, "suspended")
+    begun = linked.connections.reconnect(OWNER, linked.id, _sealed(linked, code))
     assert begun
-    found = _connect(linked, next(linked.claim(message.task_id) for message in begun[1] if message.kind == "connect"))
+    return next(linked.claim(message.task_id) for message in begun[1] if message.kind == "connect")
+
+
+@pytest.mark.parametrize("next_step", ["resume", "disconnect"])
+def test_another_account_than_before_is_given_back(linked: Linked, next_step: str) -> None:
+    _connect(linked, _begin(linked, _code(linked)))
+    linked.stand_in.signed_in = linked.stand_in.new_account("Bob", "bob@example.com")
+    found = _connect(linked, _again(linked, _code(linked)))
     assert found.state == "broken"
     assert "another account" in (found.reason or "")
-    assert linked.stand_in.grants.given[-1].revoked
+    _, adas, bobs = linked.stand_in.grants.given
+    assert (adas.revoked, bobs.revoked) == (False, True)
+    if next_step == "resume":
+        linked.connections.resume(OWNER, linked.id)
+        assert linked.accounts.open(linked.connection, lambda: None).who().id == adas.account
+    else:
+        _disconnect(linked)
+        assert adas.revoked
 
 
-def test_who_connects_again_goes_on(linked: Linked) -> None:
+def test_a_sign_in_that_fails_leaves_what_opened_the_account_before(linked: Linked) -> None:
     _connect(linked, _begin(linked, _code(linked)))
-    linked.connections.broken(linked.id, "revoked")
-    begun = linked.connections.reconnect(OWNER, linked.id, _sealed(linked, _code(linked)))
-    assert begun
-    found = _connect(linked, next(linked.claim(message.task_id) for message in begun[1] if message.kind == "connect"))
+    assert _connect(linked, _again(linked, "nonsense")).state == "broken"
+    linked.connections.resume(OWNER, linked.id)
+    assert linked.accounts.open(linked.connection, lambda: None).who().id == linked.stand_in.account.id
+
+
+def test_who_connects_again_goes_on_and_what_opened_it_before_is_given_back(linked: Linked) -> None:
+    _connect(linked, _begin(linked, _code(linked)))
+    found = _connect(linked, _again(linked, _code(linked)))
     assert (found.state, found.reason) == ("active", None)
+    _, before, now = linked.stand_in.grants.given
+    assert (before.revoked, now.revoked) == (True, False)
+    assert linked.accounts.secrets(found) == {"refresh_token": now.refresh_token}
+
+
+def test_keys_that_are_lost_do_not_keep_it_from_being_connected_anew(linked: Linked) -> None:
+    _connect(linked, _begin(linked, _code(linked)))
+    with transaction(linked.catalog) as session:
+        session.get_one(ConnectionRow, linked.id).secret = "sealed-by-another-key"
+    found = _connect(linked, _again(linked, _code(linked)))
+    assert (found.state, found.reason) == ("active", None)
+
+
+def test_what_an_earlier_sign_in_left_open_is_given_back(linked: Linked) -> None:
+    task = _begin(linked, _code(linked, SCOPES[:-1]))
+    linked.stand_in.fail("500", route="auth/token/revoke")
+    assert _connect(linked, task).state == "broken"
+    left = linked.stand_in.grants.given[-1]
+    assert not left.revoked
+    assert _connect(linked, _again(linked, _code(linked))).state == "active"
+    assert left.revoked
 
 
 @pytest.mark.parametrize(
@@ -133,6 +171,45 @@ def test_trouble_of_dropbox_is_no_end(linked: Linked, route: str, fault: str) ->
     with pytest.raises(Retry):
         _connect(linked, task)
     assert linked.connection.state == "connecting"
+    found = _connect(linked, task)
+    assert (found.state, found.reason) == ("active", None)
+    (_, grant) = linked.stand_in.grants.given
+    assert not grant.revoked
+
+
+def test_a_sign_in_that_is_given_up_halfway_leaves_nothing_open(linked: Linked) -> None:
+    task = _begin(linked, _code(linked))
+    linked.stand_in.fail("500", route="users/get_current_account")
+    with pytest.raises(Retry):
+        _connect(linked, task)
+    _disconnect(linked)
+    assert linked.stand_in.grants.given[-1].revoked
+
+
+@pytest.mark.parametrize("route", ["oauth2/token", "users/get_current_account"])
+def test_a_sign_in_that_comes_too_late_is_given_back(linked: Linked, route: str) -> None:
+    task = _begin(linked, _code(linked))
+
+    def leave(_: Exchange, proceed: Callable[[], None]) -> None:
+        linked.connections.disconnect(OWNER, linked.id)
+        proceed()
+
+    linked.stand_in.fail(leave, route=route)
+    assert _connect(linked, task).state == "leaving"
+    assert linked.stand_in.grants.given[-1].revoked
+
+
+def test_of_two_attempts_the_slower_one_ends_nothing(linked: Linked) -> None:
+    task = _begin(linked, _code(linked))
+
+    def be_faster(_: Exchange, proceed: Callable[[], None]) -> None:
+        assert _connect(linked, task).state == "active"
+        proceed()
+
+    linked.stand_in.fail(be_faster, route="users/get_current_account")
+    found = _connect(linked, task)
+    assert (found.state, found.reason) == ("active", None)
+    assert not linked.stand_in.grants.given[-1].revoked
 
 
 def test_a_connection_that_nobody_waits_for_is_not_made(linked: Linked) -> None:

@@ -239,6 +239,16 @@ def test_being_asked_to_wait_has_bounds_together(
     assert 1 < len(logged) <= 4
 
 
+def test_who_need_not_wait_waits_a_little(
+    account: Account, dropbox_stand_in: DropboxStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "PATIENCE", 2)
+    dropbox_stand_in.fail(*[later(0)] * 1000)
+    with pytest.raises(Retry, match=patience.BUSY):
+        LIST(account)
+    assert dropbox_stand_in.api_calls <= 3
+
+
 def test_waiting_ends_when_it_must(app: App, token: str, dropbox_stand_in: DropboxStandIn) -> None:
     dropbox_stand_in.fail(later(50))
 

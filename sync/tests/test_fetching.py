@@ -166,12 +166,32 @@ def test_for_a_long_one_the_task_waits(linked: Linked, talk: File, asked: int, d
     assert linked.connection.reason == patience.BUSY
 
 
+@pytest.mark.usefixtures("in_ranges")
+def test_a_long_one_in_the_middle_costs_nothing_that_has_come(
+    linked: Linked, talk: File, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience, "PATIENCE", 0.5)
+    linked.stand_in.fail("slow", "slow", later(1), route="files/download")
+    assert linked.original(linked.found(talk))[1] == _bytes(talk)
+    assert linked.stand_in.downloaded == SIZE
+    assert _downloads(linked) == 7
+
+
+@pytest.mark.usefixtures("in_ranges")
+def test_one_that_is_too_long_in_the_middle_ends_the_attempt(linked: Linked, talk: File) -> None:
+    linked.stand_in.fail("slow", "slow", later(601), route="files/download")
+    with pytest.raises(Retry, match=patience.BUSY) as put_off:
+        linked.fetch(linked.found(talk))
+    assert put_off.value.delay == 601
+
+
 def test_a_file_that_has_gone_is_refused(linked: Linked, talk: File) -> None:
     task = linked.found(talk)
     del linked.stand_in.account.revisions[talk.rev]
     with pytest.raises(Reject) as refused:
         linked.fetch(task)
     assert refused.value.reason == errors.MISSING
+    assert linked.connection.reason is None  # it is the job that cannot go on
 
 
 def test_a_document_of_dropbox_alone_is_refused(linked: Linked) -> None:

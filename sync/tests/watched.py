@@ -13,6 +13,7 @@ from sqlalchemy import Engine, select
 
 from dev.dropbox.account import Account
 from dev.dropbox.stand_in import DropboxStandIn
+from pipeline import task_rows
 from pipeline.accounts import Limits
 from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.catalog import FolderRow, JobRow, RemoteFileRow, TaskRow
@@ -71,7 +72,8 @@ class Watched:
         self.tasks.claim(message.task_id, "worker")
         self.grant = self.stand_in.grants.give(self.dropbox.id)
         account = f"{self.dropbox.id}-{begun.id}"
-        self.connections.connected(begun.id, self.accounts.seal(self.grant.refresh_token), account, "Ada", ADDRESS)
+        sealed = self.accounts.seal(refresh_token=self.grant.refresh_token)
+        self.connections.connected(begun.id, sealed, account, "Ada", ADDRESS)
         self.id = begun.id
         self.stand_in.reset_counters()
 
@@ -161,6 +163,10 @@ class Watched:
 
 
 @pytest.fixture
-def watched(catalog: Engine, dropbox_stand_in: DropboxStandIn, tmp_path: Path) -> Iterator[Watched]:
+def watched(
+    catalog: Engine, dropbox_stand_in: DropboxStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Watched]:
+    """Its tasks begin as often as they are woken."""
+    monkeypatch.setattr(task_rows, "APART", 0.0)
     with closing(App(dropbox_stand_in.app.key, silence=10)) as app:
         yield Watched(catalog, dropbox_stand_in, app, tmp_path)

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Engine, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from pipeline import connection_rows
 from pipeline.accounts import alone
-from pipeline.catalog import ConnectionRow, FolderRow, RemoteFileRow, TaskRow
+from pipeline.catalog import ConnectionRow, FolderRow, JobRow, RemoteFileRow, TaskRow
 from pipeline.connection_rows import Connection, Folder
 from pipeline.database import now, transaction
 from pipeline.messages import Message
@@ -80,17 +80,14 @@ class RemoteFiles:
         """
         with transaction(self.engine) as session:
             sent = connection_rows.keep_open(session, connection_id, "listen") if listens else []
-            reason = "\n".join([*trouble, *_held_up(session, connection_id)]) or None
+            reason = "\n".join([*trouble, *_held_up(session, connection_id), *_failing(session, connection_id)]) or None
             mine = ConnectionRow.id == connection_id, ConnectionRow.state == "active"
             session.execute(update(ConnectionRow).where(*mine).values(checked_at=now(), reason=reason))
             return sent
 
     def wake(self, connection_id: str) -> list[Message]:
-        """Has looked now what is new, but for a connection that has its reasons to wait; returns the messages to publish."""
-        failing = TaskRow.job_id == connection_id, TaskRow.kind == "watch", TaskRow.failures > 0
+        """Has looked now what is new; returns the messages to publish."""
         with transaction(self.engine) as session:
-            if session.scalar(select(TaskRow.id).where(*failing).limit(1)):
-                return []
             return connection_rows.wake(session, connection_id, "watch")
 
     @contextmanager
@@ -117,4 +114,22 @@ def _held_up(session: Session, connection_id: str) -> Iterator[str]:
     counted = select(RemoteFileRow.reason, func.count(), func.min(RemoteFileRow.path))
     reasons = counted.where(*held_up, RemoteFileRow.reason.is_not(None)).group_by(RemoteFileRow.reason)
     for why, count, path in session.execute(reasons.order_by(func.count().desc()).limit(MOST_REASONS)):
-        yield f"{path}{f' and {count - 1:,} more' if count > 1 else ''}: {why}"
+        yield _told(path, count, why)
+
+
+def _failing(session: Session, connection_id: str) -> Iterator[str]:
+    """Why recordings do not come, or results do not come back. What was given up is told until results come back again."""
+    later, other = aliased(TaskRow), aliased(JobRow)
+    returned = select(later.id).join(other, other.id == later.job_id).where(other.connection_id == connection_id)
+    since = later.kind == "return", later.state == "done", later.finished_at > TaskRow.finished_at
+    given_up = (TaskRow.kind == "return") & (TaskRow.state == "failed") & ~returned.where(*since).exists()
+    tried = TaskRow.kind.in_(("fetch", "return")) & TaskRow.state.in_(("queued", "running"))
+    counted = select(TaskRow.reason, func.count(), func.min(JobRow.title)).join(JobRow, JobRow.id == TaskRow.job_id)
+    mine = JobRow.connection_id == connection_id, TaskRow.reason.is_not(None), given_up | tried
+    reasons = counted.where(*mine).group_by(TaskRow.reason).order_by(func.count().desc()).limit(MOST_REASONS)
+    for why, count, title in session.execute(reasons):
+        yield _told(title, count, why)
+
+
+def _told(first: str, count: int, why: str | None) -> str:
+    return f"{first}{f' and {count - 1:,} more' if count > 1 else ''}: {why}"
