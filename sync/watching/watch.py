@@ -13,7 +13,7 @@ from pipeline.database import now
 from pipeline.errors import Reject, Retry
 from pipeline.messages import Message
 from pipeline.work import Progress, Result, Task
-from sync.dropbox.account import Account, Broken, CursorReset, Poll
+from sync.dropbox.account import Account, Broken, CursorReset, Missing, Poll
 from sync.dropbox.accounts import Accounts
 from sync.watching.remote_files import RemoteFiles, Superseded
 
@@ -31,6 +31,8 @@ TROUBLE = 60.0
 """Seconds until news are waited for again, where that did not work."""
 POLL = 30
 """Seconds that Dropbox may wait for news, the least that it lets itself be asked for."""
+MISSED = 60.0
+"""Seconds until it is looked again whether a folder has come to be."""
 LOST = "Dropbox has lost its place in a folder several times."
 
 
@@ -98,6 +100,8 @@ class Visit:
     pages: int = 0
     is_cut: bool = False
     """There was more than one run takes in."""
+    is_missing: bool = False
+    """A folder is not there, so that nobody waits for news of it."""
     sent: list[Message] = field(default_factory=list)
 
     def result(self) -> Result:
@@ -115,6 +119,9 @@ class Visit:
         """Takes in what is new there, and returns why that cannot be known."""
         try:
             self._list(account, folder)
+        except Missing:
+            self.is_missing = True
+            return f"The folder {folder.path} is not in Dropbox; make it there, or watch another one."
         except Reject as refused:
             return f"The folder {folder.path or '/'} cannot be looked through: {refused.reason}"
         return None
@@ -150,7 +157,8 @@ class Visit:
         """Seconds until there is something to do, if nobody has news before."""
         due = self.using.files.next_due(self.connection.id)
         left = self.using.sweep if due is None else (due - now()).total_seconds()
-        return min(self.using.sweep, max(AT_ONCE, left))
+        longest = min(self.using.sweep, MISSED) if self.is_missing else self.using.sweep
+        return min(longest, max(AT_ONCE, left))
 
 
 def listen(task: Task, _blobs: BlobStore, _folder: Path, progress: Progress, *, using: Watch) -> Result:
