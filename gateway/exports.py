@@ -18,7 +18,7 @@ from pipeline.database import now
 from pipeline.exports import MOST_OPEN, TooManyExports, Totals
 from pipeline.jobs import Job, NewJob
 from pipeline.library import CursorExpired, Place, Wanted
-from pipeline.options import Addresses, Options
+from pipeline.options import Addresses, Options, reachable
 from pipeline.problems import Problem
 from pipeline.work import Artifact, NextTask
 
@@ -205,7 +205,7 @@ def get_export_archive(path: models.JobPath) -> Response:
 
 def _new_export(body: NewExport) -> NewJob:
     who, settings = identity(), services().settings
-    notify = (who.email,) if body.notify is None else body.notify
+    notify = reachable(who.email) if body.notify is None else body.notify
     options = Options(notify=notify, keep_result_days=settings.link_days)
     return NewJob(
         who.owner,

@@ -17,7 +17,7 @@ from pipeline.accounts import QuotaExceeded
 from pipeline.errors import Unavailable
 from pipeline.jobs import Job, NewJob
 from pipeline.names import media_type, safe_name
-from pipeline.options import Options
+from pipeline.options import Options, reachable
 from pipeline.problems import Problem
 from pipeline.speech_models import Choice, Unfit
 from pipeline.work import Artifact, NextTask
@@ -160,7 +160,7 @@ def check_mails(wanted: Options) -> int:
 
 def _common(wanted: Options, name: str) -> dict[str, Any]:
     who = identity()
-    notify = (who.email,) if wanted.notify is None else wanted.notify
+    notify = reachable(who.email) if wanted.notify is None else wanted.notify
     return {
         "owner": who.owner,
         "title": wanted.title or name,

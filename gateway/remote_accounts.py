@@ -13,7 +13,7 @@ from gateway.services import services
 from pipeline import connection_rows
 from pipeline.connections import Begun
 from pipeline.jobs import Settled
-from pipeline.options import Options, StrictOptions
+from pipeline.options import Options, StrictOptions, reachable
 from pipeline.problems import Problem
 from pipeline.wishes import MOST_FOLDERS, Conflict, FolderPath, Results, Wishes
 
@@ -87,7 +87,7 @@ class Change(BaseModel):
 
 def checked(options: StrictOptions) -> StrictOptions:
     """As of an upload by the same user. Raises `Problem`."""
-    notify = (identity().email,) if options.notify is None else options.notify
+    notify = reachable(identity().email) if options.notify is None else options.notify
     intake.check(options)
     return options.model_copy(update={"notify": notify})
 

@@ -28,7 +28,7 @@ from pipeline.connection_rows import (
 from pipeline.database import transaction
 from pipeline.jobs import NewJob, Settled, add_job, erase
 from pipeline.messages import Message
-from pipeline.options import Options
+from pipeline.options import Options, reachable
 from pipeline.remote_file_rows import forget
 from pipeline.task_rows import messages, new_task
 from pipeline.telling import tell
@@ -68,7 +68,7 @@ class Connections:
         self, owner: str, wishes: Wishes, secret: str, email: str, trace: str | None = None
     ) -> tuple[Connection, list[Message]]:
         """`email` is told when the connection breaks. Raises Settled if the owner has as many as may be."""
-        new = NewJob(owner, TITLE, first=NextTask("connect"), options=Options(notify=(email,)), trace=trace)
+        new = NewJob(owner, TITLE, first=NextTask("connect"), options=Options(notify=reachable(email)), trace=trace)
         with transaction(self.engine) as session:
             if lock_all(session, owner) >= MOST:
                 raise Settled(f"You have {MOST} connections, which is as many as may be; disconnect some first.")

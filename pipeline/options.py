@@ -5,7 +5,17 @@ from collections.abc import Iterable
 from itertools import chain
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, HttpUrl, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    HttpUrl,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from pipeline.audio import Audio, Listed
 
@@ -28,10 +38,19 @@ def _lone(address: str) -> str:
 Tag = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=50)]
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
 Address = Annotated[str, StringConstraints(pattern=r"^[!-~]+@[A-Za-z0-9._-]+$", max_length=320), AfterValidator(_lone)]
+_ADDRESS = TypeAdapter(Address)
 Term = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100)]
 MOST_TERMS = 200
 """Of a glossary."""
 Days = Annotated[int, Field(gt=0, le=36500)]
+
+
+def reachable(address: str) -> tuple[str, ...]:
+    """A user's address as one to notify; none if mail cannot go there, because people may sign in with more than mail is sent to."""
+    try:
+        return (_ADDRESS.validate_python(address),)
+    except ValidationError:
+        return ()
 
 
 def each_once(texts: Iterable[str]) -> tuple[str, ...]:

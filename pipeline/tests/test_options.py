@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipeline.audio import Audio, AudioFormat, Mode, Preset
-from pipeline.options import FORMATS, MOST_TERMS, KeptOptions, Options, StrictOptions
+from pipeline.options import FORMATS, MOST_TERMS, KeptOptions, Options, StrictOptions, reachable
 
 read = Options.model_validate
 
@@ -218,3 +218,14 @@ def test_a_blank_field_is_not_given(blank: Any) -> None:
 )
 def test_other_sound_is_another_recipe(other: dict[str, str]) -> None:
     assert read(other).recipe != Options().recipe
+
+
+@pytest.mark.parametrize("address", ["ada@example.org", "admin@localhost", "a.b+c@x_y.intern"])
+def test_a_user_hears_of_jobs_at_the_own_address(address: str) -> None:
+    assert reachable(address) == (address,)
+
+
+@pytest.mark.parametrize("address", ["jörg@example.org", "ada@例え.jp", "a,b@example.org", "ada@=?utf-8?q?x?="])
+def test_a_user_whom_mail_does_not_reach_has_jobs_that_can_be_read_again(address: str) -> None:
+    kept = Options(notify=reachable(address)).kept()
+    assert KeptOptions.model_validate(kept).notify == ()
