@@ -17,7 +17,7 @@ from pipeline.accounts import QuotaExceeded
 from pipeline.errors import Unavailable
 from pipeline.jobs import Job, NewJob
 from pipeline.names import media_type, safe_name
-from pipeline.options import Options, reachable
+from pipeline.options import Options, others, reachable
 from pipeline.problems import Problem
 from pipeline.speech_models import Choice, Unfit
 from pipeline.work import Artifact, NextTask
@@ -152,10 +152,10 @@ def check(wanted: Options) -> int:
 
 def check_mails(wanted: Options) -> int:
     """As `check`, for a job that is there already and runs again."""
-    others = len(set(wanted.notify or ()) - {identity().email})
+    count = others(wanted.notify, identity().email)
     with _quotas():
-        services().accounts.admit_mails(identity().owner, others)
-    return others
+        services().accounts.admit_mails(identity().owner, count)
+    return count
 
 
 def _common(wanted: Options, name: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pipeline import flow
 from pipeline.catalog import ENDED, ConnectionRow, FolderRow, JobRow, RemoteFileRow, TaskRow
 from pipeline.database import now
 from pipeline.messages import Message
-from pipeline.options import KeptOptions
+from pipeline.options import KeptOptions, others
 from pipeline.task_rows import messages, new_task, next_start, renew
 from pipeline.wishes import Wishes
 from pipeline.work import NextTask
@@ -76,7 +76,7 @@ class Connection:
     @property
     def mails(self) -> int:
         """How many others than its owner hear of each job, see `NewJob.mails`."""
-        return len(set(self.options.notify or ()) - {self.email})
+        return others(self.options.notify, self.email)
 
 
 def view(session: Session, job: JobRow, row: ConnectionRow, *, counted: bool = False) -> Connection:
@@ -162,7 +162,7 @@ def go_on(session: Session, connection_id: str) -> list[Message]:
     numbers = [0, *_parts(session, job.id, "listen")]
     tasks = session.scalars(select(TaskRow).where(*rested)).all()
     again = [
-        message for task in tasks if task.kind != "listen" or task.part in numbers for message in _hurried(job, task)
+        message for task in tasks if task.kind != "listen" or task.part in numbers for message in _resumed(job, task)
     ]
     return [*again, *keep_open(session, job.id, "watch"), *_release(session, job.id)]
 
@@ -236,7 +236,18 @@ def _release(session: Session, connection_id: str) -> list[Message]:
     jobs = {job.id: job for job in _bound(session, connection_id)}
     waiting = TaskRow.job_id.in_(jobs), TaskRow.kind.in_(_BOUND), TaskRow.state.not_in(ENDED)
     tasks = session.scalars(select(TaskRow).where(*waiting).order_by(TaskRow.created_at)).all()
-    return [message for task in tasks for message in _hurried(jobs[task.job_id], task)]
+    return [message for task in tasks for message in _resumed(jobs[task.job_id], task)]
+
+
+def _resumed(job: JobRow, row: TaskRow) -> list[Message]:
+    """As `_hurried`, but if it failed it has its time still: Dropbox may want to be left alone until then."""
+    due = row.due_at
+    if not row.failures or due <= now():
+        return _hurried(job, row)
+    if row.state in ENDED:
+        renew(row)
+        row.due_at = due
+    return []
 
 
 def _bound(session: Session, connection_id: str) -> Sequence[JobRow]:

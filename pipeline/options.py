@@ -53,6 +53,11 @@ def reachable(address: str) -> tuple[str, ...]:
         return ()
 
 
+def others(notify: Iterable[str] | None, own: str | None) -> int:
+    """How many of those who hear of a job are others than its owner."""
+    return len({address.casefold() for address in notify or ()} - {(own or "").casefold()})
+
+
 def each_once(texts: Iterable[str]) -> tuple[str, ...]:
     """In the first spelling of those that differ in small and capital letters only."""
     found: dict[str, str] = {}

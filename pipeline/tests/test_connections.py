@@ -187,6 +187,19 @@ def test_fetches_that_waited_go_on_when_it_is_resumed(catalog: Engine) -> None:
     assert elsewhere != held
 
 
+def test_who_pauses_and_resumes_does_not_hurry_what_fails(catalog: Engine) -> None:
+    """Dropbox may want to be left alone until then."""
+    connections, found = Connections(catalog), a_connection(catalog)
+    task = claim(catalog, waiting(catalog, found.id, "watch"))
+    Tasks(catalog).retry(task, "Leave me alone.", 3600)
+    due = _due(catalog, task.id)
+    connections.pause(OWNER, found.id)
+    resumed = connections.resume(OWNER, found.id)
+    assert resumed
+    assert "watch" not in kinds(resumed[1])
+    assert _due(catalog, task.id) == due
+
+
 def test_a_fetch_that_finds_it_paused_while_it_is_resumed_comes_back(catalog: Engine) -> None:
     connections, found = Connections(catalog), a_connection(catalog)
     held = a_found_job(catalog, found.id)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipeline.audio import Audio, AudioFormat, Mode, Preset
-from pipeline.options import FORMATS, MOST_TERMS, KeptOptions, Options, StrictOptions, reachable
+from pipeline.options import FORMATS, MOST_TERMS, KeptOptions, Options, StrictOptions, others, reachable
 
 read = Options.model_validate
 
@@ -229,3 +229,8 @@ def test_a_user_hears_of_jobs_at_the_own_address(address: str) -> None:
 def test_a_user_whom_mail_does_not_reach_has_jobs_that_can_be_read_again(address: str) -> None:
     kept = Options(notify=reachable(address)).kept()
     assert KeptOptions.model_validate(kept).notify == ()
+
+
+def test_a_user_is_no_other_in_other_capitals() -> None:
+    assert others(["ada@x.org", "Bob@x.org"], "Ada@X.org") == 1
+    assert others(None, None) == 0

@@ -1,8 +1,9 @@
 import pytest
 from click.testing import CliRunner, Result
 from cryptography.fernet import Fernet
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
 
+from pipeline import resealing
 from pipeline.__main__ import main
 from pipeline.catalog import WebhookRow
 from pipeline.database import transaction
@@ -59,3 +60,32 @@ def test_what_no_key_opens_stays_and_is_told(catalog: Engine, monkeypatch: pytes
     assert "newest key: 1." in done.output
     assert "1 cannot be opened by any of the keys" in done.output
     assert kept(catalog, "lost") == lost
+
+
+def test_half_of_a_row_that_no_key_opens_keeps_the_other_half_from_nothing(
+    catalog: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = a_vault(Fernet.generate_key().decode()).seal("a token")
+    keep(catalog, "w", f"{lost} {a_vault(OLD).seal('a code')}")
+    assert reseal(catalog, monkeypatch, OLD, NEW).exit_code == 1
+    first, second = kept(catalog, "w").split()
+    assert first == lost
+    assert a_vault(NEW).open(second) == "a code"
+
+
+def test_a_row_that_is_changed_meanwhile_is_sealed_as_it_is_then(catalog: Engine) -> None:
+    box, copied = a_vault(OLD, NEW), a_vault(OLD).seal("a token")
+    keep(catalog, "w", copied)
+
+    class Meddling(Vault):
+        meddled = False
+
+        def reseal(self, sealed: str) -> str:
+            if not self.meddled:
+                object.__setattr__(self, "meddled", True)
+                with catalog.begin() as other:
+                    other.execute(update(WebhookRow).values(secrets=f"{copied} {a_vault(OLD).seal('a code')}"))
+            return super().reseal(sealed)
+
+    resealing.reseal(catalog, Meddling(box.fernet))
+    assert [a_vault(NEW).open(sealed) for sealed in kept(catalog, "w").split()] == ["a token", "a code"]

@@ -20,6 +20,7 @@ WAIT = 6 * 3600.0
 """Seconds after which a task looks whether its connection goes on. It is woken when it does; this is for a message that was lost."""
 
 UNSET = "This server is not set up for Dropbox: {} is missing. Tell whoever runs it."
+LOST = "Spool has nothing any more that opens this Dropbox; connect it again."
 UNREADABLE = "This server cannot read what opens the Dropbox any more: SPOOL_SECRET_KEYS lacks the key that sealed it. Tell whoever runs it."
 
 
@@ -41,9 +42,12 @@ class Accounts:
         return self.app, self.vault
 
     def open(self, connection: Connection, beat: Beat) -> Account:
-        """Raises Retry for what whoever runs the server has to put right."""
+        """Raises Retry for what whoever runs the server has to put right, Broken if nothing opens the account any more."""
         app, _ = self.ready
-        return app.account(self.secrets(connection)["refresh_token"], beat)
+        token = self.secrets(connection).get("refresh_token")
+        if token is None:
+            raise Broken(LOST)
+        return app.account(token, beat)
 
     def secrets(self, connection: Connection) -> dict[str, str]:
         """What the connection keeps. Raises Retry.

@@ -20,7 +20,7 @@ from sync.dropbox.accounts import Accounts
 log = structlog.get_logger()
 
 REVOCATIONS = 8
-"""How often it is tried to give an access back before it is forgotten all the same: for about five minutes."""
+"""How often it is tried to give an access back before it is forgotten all the same: for about three minutes."""
 
 REFUSED = "Spool needs all that it asks for, and was not allowed: {}. Connect the account again and allow it."
 SHORT = "Dropbox let Spool in only for a few hours; connect the account again."

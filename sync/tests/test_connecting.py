@@ -21,6 +21,7 @@ from pipeline.tests.makers import ADDRESS, OWNER
 from pipeline.wishes import Wishes
 from pipeline.work import Result, Task
 from sync.dropbox import connecting, errors
+from sync.dropbox.accounts import LOST
 from sync.dropbox.connecting import connect, disconnect
 from sync.tests.linked import Linked, quiet
 
@@ -149,6 +150,20 @@ def test_keys_that_are_lost_do_not_keep_it_from_being_connected_anew(linked: Lin
         session.get_one(ConnectionRow, linked.id).secret = "sealed-by-another-key"
     found = _connect(linked, _again(linked, _code(linked)))
     assert (found.state, found.reason) == ("active", None)
+
+
+def test_keys_that_are_lost_and_a_sign_in_that_fails_leave_a_connection_broken(linked: Linked) -> None:
+    _connect(linked, _begin(linked, _code(linked)))
+    with transaction(linked.catalog) as session:
+        session.get_one(ConnectionRow, linked.id).secret = "sealed-by-another-key"
+    assert _connect(linked, _again(linked, "not a code")).state == "broken"
+    linked.connections.resume(OWNER, linked.id)
+    connection = linked.connections.load(linked.id)
+    assert connection
+    linked.accounts.use(connection, lambda: None, lambda _: Result())
+    broken = linked.connections.load(linked.id)
+    assert broken
+    assert (broken.state, broken.reason) == ("broken", LOST)
 
 
 def test_what_an_earlier_sign_in_left_open_is_given_back(linked: Linked) -> None:

@@ -7,7 +7,7 @@ from pipeline.catalog import TaskRow
 from pipeline.database import transaction
 from pipeline.errors import Interrupted, Retry
 from sync.dropbox import account as dropbox
-from sync.tests.watched import SWEEP, TALK, Watched
+from sync.tests.watched import TALK, Watched
 from sync.watching import watch as watching
 
 
@@ -92,12 +92,3 @@ def test_five_hundred_small_files_cost_few_calls(watched: Watched) -> None:
 
 def _with_pages_of(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     monkeypatch.setattr(dropbox, "PAGE", size)
-
-
-def test_a_folder_that_is_still_to_be_made_is_looked_for_soon(watched: Watched) -> None:
-    watched.dropbox.delete("/Talks")
-    assert watched.watch().again == watching.MISSED
-    assert "/Talks is not in Dropbox; make it there" in (watched.connection.reason or "")
-    watched.dropbox.put("/Talks/a.mp4", TALK)
-    assert watched.watch().again == SWEEP
-    assert (watched.connection.reason, len(watched.jobs())) == (None, 1)

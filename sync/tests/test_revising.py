@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 from sqlalchemy import select, update
 
+from pipeline.accounts import Limits
 from pipeline.catalog import JobRow, RemoteFileRow, TaskRow
 from pipeline.correction import LONGEST_BODY
 from pipeline.database import now, transaction
@@ -18,7 +19,7 @@ from pipeline.work import Artifact, Result, Task
 from sync.dropbox.returned_files import ReturnedFiles
 from sync.dropbox.returning import put_back
 from sync.tests.watched import Watched
-from sync.watching.revise import BUSY, NO_TRANSCRIPT, Books, revise
+from sync.watching.revise import BUSY, FULL, LATER, NO_TRANSCRIPT, Books, revise
 
 SAID = [
     Segment(
@@ -112,8 +113,8 @@ def _put_back(watched: Watched) -> None:
     watched.tasks.finish(task, result)
 
 
-def _revise(watched: Watched, part: int = 0) -> Result:
-    books = Books(watched.catalog)
+def _revise(watched: Watched, part: int = 0, limits: Limits | None = None) -> Result:
+    books = Books(watched.catalog, limits or Limits())
     return watched.work(partial(revise, accounts=watched.accounts, books=books), "revise", part)
 
 
@@ -230,6 +231,25 @@ def test_a_job_that_is_busy_is_waited_for(transcribed: Watched) -> None:
         _revise(transcribed)
     assert transcribed.connection.reason is None
     assert [row.state for row in transcribed.open_tasks("revise")] == ["queued"]
+
+
+def test_an_edit_waits_for_room_and_its_owner_is_told(transcribed: Watched) -> None:
+    _edit(transcribed, "srt", b"Hares", b"Deer")
+    assert _revise(transcribed, limits=Limits(stored_bytes=1)).again == LATER
+    for _ in range(2):
+        transcribed.watch()
+        assert transcribed.connection.reason == f"/Talks/talk.srt: {FULL}"
+    _revise(transcribed)
+    transcribed.watch()
+    assert transcribed.connection.reason is None
+    assert _texts(transcribed) == ["Rabbits eat clover.", "Deer run fast."]
+
+
+def test_an_edit_that_was_given_up_is_told(transcribed: Watched) -> None:
+    _edit(transcribed, "srt", b"Hares", b"Deer")
+    transcribed.tasks.reject(transcribed.claim("revise", 0), "Dropbox does not answer.")
+    transcribed.watch()
+    assert transcribed.connection.reason == "An edited file: Dropbox does not answer."
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from sync.dropbox.account import Account, Page
 from sync.tests.watched import PATIENCE, SWEEP, TALK, Watched
 from sync.watching import candidates, taking
 from sync.watching.remote_files import RemoteFiles, Superseded
+from sync.watching.watch import MISSED
 
 HOUR = timedelta(hours=1)
 
@@ -254,11 +255,11 @@ def test_a_folder_that_is_not_there_does_not_hold_up_the_others(watched: Watched
     watched.connect("/A", "/B")
     watched.dropbox.delete("/A")
     watched.dropbox.put("/B/b.mp4", TALK)
-    assert watched.watch().again == SWEEP
+    assert watched.watch().again == MISSED
     assert watched.titles() == ["b.mp4"]
-    assert "/A" in (watched.connection.reason or "")
+    assert "/A is not in Dropbox; make it there" in (watched.connection.reason or "")
     watched.dropbox.put("/A/a.mp4", TALK + b"2")
-    watched.watch()
+    assert watched.watch().again == SWEEP
     assert watched.titles() == ["a.mp4", "b.mp4"]
     assert watched.connection.reason is None
 

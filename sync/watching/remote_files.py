@@ -80,7 +80,8 @@ class RemoteFiles:
         """
         with transaction(self.engine) as session:
             sent = connection_rows.keep_open(session, connection_id, "listen") if listens else []
-            reason = "\n".join([*trouble, *_held_up(session, connection_id), *_failing(session, connection_id)]) or None
+            known = [*trouble, *_held_up(session, connection_id), *_failing(session, connection_id)]
+            reason = "\n".join([*known, *_unread(session, connection_id, known)]) or None
             mine = ConnectionRow.id == connection_id, ConnectionRow.state == "active"
             session.execute(update(ConnectionRow).where(*mine).values(checked_at=now(), reason=reason))
             return sent
@@ -129,6 +130,15 @@ def _failing(session: Session, connection_id: str) -> Iterator[str]:
     reasons = counted.where(*mine).group_by(TaskRow.reason).order_by(func.count().desc()).limit(MOST_REASONS)
     for why, count, title in session.execute(reasons):
         yield _told(title, count, why)
+
+
+def _unread(session: Session, connection_id: str, known: Sequence[str]) -> Iterator[str]:
+    """Why files that were edited are not taken in, where their rows do not say so."""
+    revise = TaskRow.job_id == connection_id, TaskRow.kind == "revise", TaskRow.reason.is_not(None)
+    unread = select(TaskRow.reason, func.count()).where(*revise, TaskRow.state.in_(("queued", "running", "failed")))
+    for why, count in session.execute(unread.group_by(TaskRow.reason).limit(MOST_REASONS)):
+        if not any(told.endswith(why or "") for told in known):
+            yield _told("An edited file", count, why)
 
 
 def _told(first: str, count: int, why: str | None) -> str:

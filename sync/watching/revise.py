@@ -37,6 +37,10 @@ TOO_LARGE = f"The edited file is larger than {LONGEST_BODY // 2**20} MiB."
 FULL = "You keep as much as you may; delete something, and what was edited is taken in by itself."
 
 
+class NoRoom(Exception):
+    """The owner may keep no more."""
+
+
 @dataclass(frozen=True)
 class Books:
     """What one catalog says of transcripts and of what was returned; `defaults` of quotas hold where an account says nothing."""
@@ -61,11 +65,11 @@ class Books:
         return ReturnedFiles(self.engine)
 
     def check_room(self, owner: str, size: int) -> None:
-        """Raises Retry unless the owner may keep so many bytes more."""
+        """Raises NoRoom unless the owner may keep so many bytes more."""
         try:
             quotas.Accounts(self.engine, self.defaults).more(owner, size)
         except quotas.QuotaExceeded as full:
-            raise Retry(FULL, LATER) from full
+            raise NoRoom from full
 
 
 def revise(
@@ -81,10 +85,16 @@ def revise(
         if basis is None:
             return Result()
         revising = Revising(connection.owner, edit, file, basis, blobs, folder, books, beat)
-        return accounts.use(connection, beat, lambda account: Result(sent=revising.take_in(task, account)))
+        done = accounts.use(connection, beat, lambda account: Result(sent=revising.take_in(task, account)))
+    except NoRoom:
+        books.revisions.note(edit, FULL)
+        return Result(again=LATER)
     except Reject as refused:
-        books.revisions.refused(edit, refused.reason)
+        books.revisions.note(edit, refused.reason)
         raise
+    if done.again is None:
+        books.revisions.note(edit, None)
+    return done
 
 
 @dataclass(frozen=True)
@@ -147,7 +157,7 @@ class Revising:
         return content
 
     def _correct(self, task: Task, before: Layer, segments: list[Segment]) -> tuple[Version, list[Message]]:
-        """Raises Retry if somebody else corrects it just now."""
+        """Raises Retry if somebody else corrects it just now, NoRoom."""
         about, path = replace(before.about, model=None), self.folder / "after"
         write_layer(path, about, segments)
         self.books.check_room(self.owner, path.stat().st_size)

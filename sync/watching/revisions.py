@@ -45,8 +45,8 @@ class Revisions:
                 return None
             return RemoteFile(row.remote_id, row.path, row.rev, row.size, row.content_hash, row.modified_at, True)
 
-    def refused(self, edit: Edit, reason: str) -> None:
-        """For the owner to read, until the file is edited again."""
+    def note(self, edit: Edit, reason: str | None) -> None:
+        """Why the edit is not taken in, for the owner to read until it is, or the file is edited again."""
         with transaction(self.engine) as session:
             session.execute(update(RemoteFileRow).where(*_row(edit)).values(reason=reason))
 

@@ -23,8 +23,6 @@ MOST_PAGES = 10
 """That one run takes in, so that it does not hold up other connections; the next one goes on from there at once."""
 MOST_BATCHES = 20
 """Of files that are due, in one run; the next one goes on from there at once, too."""
-LISTED = 5.0
-"""Seconds after which it is looked again whether a folder was listed."""
 NEWS = 10.0
 """Seconds between news and the next time that they are waited for: what is known by then is not told again."""
 TROUBLE = 60.0
@@ -167,10 +165,8 @@ def listen(task: Task, _blobs: BlobStore, _folder: Path, progress: Progress, *, 
     if not using.listens or connection is None or connection.state != "active":
         return Result()  # `watch` begins it again
     folder = next((found for found in connection.folders if found.number == task.part), None)
-    if folder is None:
+    if folder is None or folder.cursor is None or not folder.listed:
         return Result()
-    if folder.cursor is None or not folder.listed:
-        return Result(again=LISTED)
     try:
         return _heard(using, connection, using.accounts.open(connection, lambda: progress(0)), folder.cursor)
     except Retry as failed:
