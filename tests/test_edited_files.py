@@ -70,6 +70,19 @@ def test_what_nobody_edited_changes_nothing(back: Back, said: list[Segment], kin
     assert edited(f"talk.{kind}", file.encode("utf-16"), file.encode(), layer) is None
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_says_the_same_again_and_again_is_not_mixed_up(back: Back, kind: Format) -> None:
+    texts = [
+        ("ZEBRA And And And And And", 0.0, 0.72),
+        ("fellow fellow And And fellow fellow And And fellow fellow fellow {\\an8}", 1.72, 4.12),
+        *(("And", 4.12 + 0.12 * number, 4.24 + 0.12 * number) for number in range(3)),
+        ("fellow fellow And And fellow fellow And", 5.48, 6.8),
+    ]
+    said = [Segment(round(start, 2), round(end, 2), text) for text, start, end in texts]
+    made = back(said, kind, lambda file: file.replace("ZEBRA", "giraffe"))
+    assert made == [replace(said[0], text="giraffe And And And And And"), *said[1:]]
+
+
 @SAME
 @given(talk(st.sampled_from(LATIN + NASTY)), st.sampled_from(KINDS), st.sampled_from(WISHES), st.randoms())
 def test_a_changed_word_changes_the_segment_it_is_in(
