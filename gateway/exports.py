@@ -18,7 +18,7 @@ from pipeline.database import now
 from pipeline.exports import MOST_OPEN, TooManyExports, Totals
 from pipeline.jobs import Job, NewJob
 from pipeline.library import CursorExpired, Place, Wanted
-from pipeline.options import Addresses, Options, reachable
+from pipeline.options import Addresses, Options
 from pipeline.problems import Problem
 from pipeline.work import Artifact, NextTask
 
@@ -205,8 +205,7 @@ def get_export_archive(path: models.JobPath) -> Response:
 
 def _new_export(body: NewExport) -> NewJob:
     who, settings = identity(), services().settings
-    notify = reachable(who.email) if body.notify is None else body.notify
-    options = Options(notify=notify, keep_result_days=settings.link_days)
+    options = Options(notify=intake.told(body.notify), keep_result_days=settings.link_days)
     return NewJob(
         who.owner,
         f"Export of {now():%Y-%m-%d}",

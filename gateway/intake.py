@@ -158,13 +158,17 @@ def check_mails(wanted: Options) -> int:
     return count
 
 
+def told(notify: Sequence[str] | None) -> tuple[str, ...]:
+    """Who hears of a job: the user, where it is not said who."""
+    return reachable(identity().email) if notify is None else tuple(notify)
+
+
 def _common(wanted: Options, name: str) -> dict[str, Any]:
     who = identity()
-    notify = reachable(who.email) if wanted.notify is None else wanted.notify
     return {
         "owner": who.owner,
         "title": wanted.title or name,
-        "options": with_glossary(wanted).model_copy(update={"notify": notify}),
+        "options": with_glossary(wanted).model_copy(update={"notify": told(wanted.notify)}),
         "trace": telemetry.traceparent(),
         "mails": check(wanted),
     }

@@ -13,7 +13,7 @@ from gateway.services import services
 from pipeline import connection_rows
 from pipeline.connections import Begun
 from pipeline.jobs import Settled
-from pipeline.options import Options, StrictOptions, reachable
+from pipeline.options import Options, StrictOptions
 from pipeline.problems import Problem
 from pipeline.wishes import MOST_FOLDERS, Conflict, FolderPath, Results, Wishes
 
@@ -87,9 +87,8 @@ class Change(BaseModel):
 
 def checked(options: StrictOptions) -> StrictOptions:
     """As of an upload by the same user. Raises `Problem`."""
-    notify = reachable(identity().email) if options.notify is None else options.notify
     intake.check(options)
-    return options.model_copy(update={"notify": notify})
+    return options.model_copy(update={"notify": intake.told(options.notify)})
 
 
 @api.get("/v1/connections", summary="List connected accounts, oldest first", responses={200: ConnectionList})

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Queue
-from threading import Thread
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
+from dev.threaded import running
 from tests.processes import ROOT
 
 BROWSERS = ("chromium-headless-shell", "chromium")
@@ -53,12 +53,9 @@ class Visit(SimpleHTTPRequestHandler):
 
 @contextmanager
 def a_site() -> Iterator[Site]:
-    with Site() as site:
-        thread = Thread(target=site.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
+    site = Site()
+    with running(site):
         yield site
-        site.shutdown()
-        thread.join()
 
 
 @contextmanager

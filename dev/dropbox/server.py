@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -21,6 +21,7 @@ from dev.dropbox.errors import Refused, bad_input
 from dev.dropbox.faults import Cut, Spoiler
 from dev.dropbox.place import HOST
 from dev.dropbox.stand_in import DropboxStandIn
+from dev.threaded import running
 
 _IDLE_SECONDS = 60
 """How long a connection may say nothing."""
@@ -203,15 +204,11 @@ def serving(stand_in: DropboxStandIn, folder: Path, port: int = 0) -> Iterator[s
         do_handshake_on_connect=False,  # else one client would keep all others waiting
     )
     stand_in.port = server.server_port
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, name="dropbox-stand-in")
-    thread.start()
-    try:
-        yield stand_in.url
-    finally:
-        stand_in.stop()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with running(server):
+        try:
+            yield stand_in.url
+        finally:
+            stand_in.stop()
 
 
 def _tls(stand_in: DropboxStandIn, folder: Path) -> ssl.SSLContext:

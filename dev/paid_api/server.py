@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Lock, Thread
+from threading import Event, Lock
 from typing import Any
 
 import av
@@ -20,6 +20,7 @@ from werkzeug.http import parse_options_header
 from dev.paid_api import answers, offers
 from dev.paid_api.faults import FAULTS, Fault
 from dev.paid_api.offers import Refused
+from dev.threaded import running
 
 HOST = "127.0.0.1"
 _ENDPOINTS = {"/v1/audio/transcriptions": "transcribe", "/v1/audio/translations": "translate"}
@@ -154,16 +155,12 @@ def serving(api: PaidApi, port: int = 0) -> Iterator[str]:
     """Serves `api` on `port`, or any free one, and gives the address that clients are given as their base."""
     server = _Server((HOST, port), type("Exchange", (_Exchange,), {"api": api}))
     api.url = f"http://{HOST}:{server.server_port}/v1"
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield api.url
-    finally:
-        api.over.set()
-        api.hung_up.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with running(server):
+        try:
+            yield api.url
+        finally:
+            api.over.set()
+            api.hung_up.set()
 
 
 def _in_memory(*_: Any, **__: Any) -> io.BytesIO:

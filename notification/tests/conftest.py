@@ -57,6 +57,9 @@ TASK = Task(
 )
 
 
+FEW = 3
+
+
 def a_post(catalog: Engine, url: str) -> Post:
     return Post(Ledger(catalog), Mails(catalog), Bursts(catalog), LETTERS, mailer(url))
 
@@ -85,6 +88,15 @@ def any_catalog(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engi
     Base.metadata.create_all(engine)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def post(any_catalog: Engine, server: MailServer) -> Iterator[Post]:
+    """Jobs are a burst where there are more than FEW."""
+    made = replace(a_post(any_catalog, server.url), bursts=Bursts(any_catalog, jobs=FEW))
+    yield made
+    assert isinstance(made.mailer, SmtpMailer)
+    made.mailer.pool.close()
 
 
 @pytest.fixture

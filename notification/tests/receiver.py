@@ -4,10 +4,12 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from threading import Event
 from typing import Any, NamedTuple
 
 from standardwebhooks import Webhook
+
+from dev.threaded import running
 
 
 class Received(NamedTuple):
@@ -106,12 +108,9 @@ def begins_to_answer(status: int) -> Answer:
 
 @contextmanager
 def receiving(tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
-    with Receiver(tls) as receiver:
-        thread = Thread(target=receiver.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
+    receiver = Receiver(tls)
+    with running(receiver):
         try:
             yield receiver
         finally:
             receiver.closing.set()
-            receiver.shutdown()
-            thread.join()

@@ -1,6 +1,6 @@
 """One mail that tells of many jobs: none is left out, and none told of twice, whoever dies when."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
@@ -15,9 +15,8 @@ from dev.mail.server import MailServer, text_of
 from dev.waiting import eventually
 from notification.bursts import Bursts
 from notification.handler import LOOK, Post
-from notification.mailer import SmtpMailer
 from notification.tests.bursts import all_jobs, begin, end, jobs_by_mail, jobs_in, letters, look, mails_of
-from notification.tests.conftest import ADDRESS, OWNER, a_post
+from notification.tests.conftest import ADDRESS, FEW, OWNER, a_post
 from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.catalog import JobRow, MailRow, TaskRow
 from pipeline.database import connect, now, transaction
@@ -29,17 +28,7 @@ from pipeline.work import Result
 
 pytestmark = pytest.mark.slow
 
-FEW = 3
-
 Look = Callable[[str], Result | Retry | Reject]
-
-
-@pytest.fixture
-def post(any_catalog: Engine, server: MailServer) -> Iterator[Post]:
-    made = replace(a_post(any_catalog, server.url), bursts=Bursts(any_catalog, jobs=FEW))
-    yield made
-    assert isinstance(made.mailer, SmtpMailer)
-    made.mailer.pool.close()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Letters that wait for others: they cost little, tell nobody that they look, and none is forgotten."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -12,9 +11,8 @@ from dev.mail.server import MailServer
 from notification import ledger
 from notification.bursts import Bursts
 from notification.handler import LOOK, Post
-from notification.mailer import SmtpMailer
 from notification.tests.bursts import all_jobs, begin, end, jobs_in, letters, look, mails_of
-from notification.tests.conftest import ADDRESS, a_post
+from notification.tests.conftest import ADDRESS, FEW
 from pipeline.blobs.directory import DirectoryBlobs
 from pipeline.catalog import JobRow, MailRow, TaskRow
 from pipeline.database import now, transaction
@@ -22,16 +20,6 @@ from pipeline.errors import Reject, Retry
 from pipeline.mails import Mails
 from pipeline.tasks import Tasks
 from pipeline.work import Result
-
-FEW = 3
-
-
-@pytest.fixture
-def post(any_catalog: Engine, server: MailServer) -> Iterator[Post]:
-    made = replace(a_post(any_catalog, server.url), bursts=Bursts(any_catalog, jobs=FEW))
-    yield made
-    assert isinstance(made.mailer, SmtpMailer)
-    made.mailer.pool.close()
 
 
 @pytest.fixture

@@ -10,13 +10,15 @@ from datetime import UTC, datetime, timedelta
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event
 from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from dev import threaded
 
 YESTERDAY = "Mon, 01 Jan 2024 10:00:00 GMT"
 NOW = "Tue, 02 Jan 2024 10:00:00 GMT"
@@ -159,15 +161,12 @@ def without_end(piece: bytes) -> Answer:
 
 @contextmanager
 def running(tls: ssl.SSLContext | None = None) -> Iterator[Site]:
-    with Site(tls) as site:
-        thread = Thread(target=site.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
+    site = Site(tls)
+    with threaded.running(site):
         try:
             yield site
         finally:
             site.closing.set()
-            site.shutdown()
-            thread.join()
 
 
 def certificate(folder: Path, name: str) -> tuple[Path, ssl.SSLContext]:

@@ -2,7 +2,6 @@
 
 import secrets
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dev.threaded import running
 from pipeline.ffmpeg import binary
 from tests.hostile.making import ffmpeg, sine
 
@@ -55,14 +55,8 @@ def canary(folder: Path) -> Iterator[Canary]:
     server = _Server(("127.0.0.1", 0), _Song)
     server.canary = Canary(folder, f"http://127.0.0.1:{server.server_port}/canary.ts")
     server.canary.hatch()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with running(server):
         yield server.canary
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 class _Server(ThreadingHTTPServer):
