@@ -184,7 +184,7 @@ class _Controller(Controller):
         super().__init__(server, hostname="127.0.0.1", port=server.port, ready_timeout=30, **server.options)
 
     def factory(self) -> SMTP:
-        return _Conversation(self._server, **self.SMTP_kwargs)
+        return _Conversation(self._server, loop=self.loop, **self.SMTP_kwargs)
 
     def _trigger_server(self) -> None:
         """Not by a connection of its own, which would meet a fault: the server listens by now."""

@@ -1,6 +1,8 @@
 """The mail server that tests stand on."""
 
+import asyncio
 import smtplib
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -59,6 +61,18 @@ def test_it_is_found_on_its_port_again() -> None:
         assert send(server) == 0
         server.start()
         assert send(server) == 250
+
+
+def test_it_leaves_no_event_loop_with_whoever_starts_it() -> None:
+    """Nobody would close that one."""
+
+    def loop_after_a_server() -> asyncio.AbstractEventLoop:
+        with MailServer():
+            pass
+        return asyncio.get_event_loop()
+
+    with ThreadPoolExecutor(1) as thread, pytest.raises(RuntimeError, match="no current event loop"):
+        thread.submit(loop_after_a_server).result(60)
 
 
 @pytest.mark.parametrize("text", ["", "RCPT", "HELP 450 no", "cut"])
