@@ -9,14 +9,14 @@ from typing import Any, Literal
 from uuid import uuid4
 
 import structlog
-from sqlalchemy import ColumnElement, Engine, Select, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Engine, Select, and_, func, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from notification.news import News
 from pipeline.accounts import alone
 from pipeline.catalog import ENDED, JobRow, MailRow, TaskRow
-from pipeline.database import changed, now, transaction
+from pipeline.database import changed, insert_missing, now, transaction
 from pipeline.errors import Interrupted, Unavailable
 from pipeline.work import Task
 
@@ -30,7 +30,6 @@ PATIENCE, PAUSE = 240.0, 1.0
 waits for the next word of a conversation for five minutes (RFC 5321, section 4.5.3.2.7)."""
 
 _OPEN = ("queued", "running")
-_RECORD = insert(MailRow).prefix_with("IGNORE", dialect="mysql").prefix_with("OR IGNORE", dialect="sqlite")
 
 
 @dataclass
@@ -131,7 +130,8 @@ class Ledger:
             found = _open_letters(session, owner, address, failures, entry.id)
             if not found:
                 return []
-            session.execute(_RECORD, [_new_row(task.id, task.job_id, address, name(task.id)) for task, _ in found])
+            rows = [_new_row(task.id, task.job_id, address, name(task.id)) for task, _ in found]
+            session.execute(insert_missing(MailRow), rows)
             taken = _join(session, entry, [task.id for task, _ in found])
             return [news for task, news in found if task.id in taken]
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Engine, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Engine, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from pipeline.catalog import ENDED, AccountRow, ArtifactRow, JobRow, RemoteFileRow, ReservationRow, UploadRow, UsageRow
-from pipeline.database import now, transaction
+from pipeline.database import insert_missing, now, transaction
 from pipeline.errors import Unavailable
 from pipeline.settings import Settings
 
@@ -157,7 +157,7 @@ class Accounts:
             session.execute(delete(ReservationRow).where(ReservationRow.id == reservation))
 
 
-_NEW_ACCOUNT = insert(AccountRow).prefix_with("IGNORE", dialect="mysql").prefix_with("OR IGNORE", dialect="sqlite")
+_NEW_ACCOUNT = insert_missing(AccountRow)
 
 
 @contextmanager

@@ -15,10 +15,12 @@ from sqlalchemy import (
     Delete,
     Dialect,
     Engine,
+    Insert,
     TypeDecorator,
     Update,
     create_engine,
     event,
+    insert,
     make_url,
     text,
 )
@@ -30,7 +32,7 @@ from sqlalchemy.exc import (
     OperationalError,
     TimeoutError,
 )
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.types import TypeEngine
 
 from pipeline.errors import Unavailable
@@ -179,6 +181,11 @@ def changed(session: Session, statement: Update | Delete) -> int:
     """Executes it, and returns how many rows it met."""
     result = session.execute(statement)
     return result.rowcount if isinstance(result, CursorResult) else 0
+
+
+def insert_missing(table: type[DeclarativeBase]) -> Insert:
+    """Leaves rows whose key is there already as they are."""
+    return insert(table).prefix_with("IGNORE", dialect="mysql").prefix_with("OR IGNORE", dialect="sqlite")
 
 
 def ping(engine: Engine) -> None:

@@ -7,18 +7,17 @@ from datetime import datetime
 from typing import Literal
 
 from itsdangerous import BadData, URLSafeSerializer
-from sqlalchemy import Engine, delete, insert, select, update
+from sqlalchemy import Engine, delete, select, update
 
 from pipeline.accounts import alone
 from pipeline.catalog import AccountRow, JobRow, MailRow, TaskRow, UnsubscribedRow
-from pipeline.database import transaction
+from pipeline.database import insert_missing, transaction
 from pipeline.links import BadLink, Links
 
 Choice = Literal["all", "failures", "none", "digest"]
 STANDARD: Choice = "all"
 
 MailState = Literal["waiting", "sent", "refused", "unwanted", "unclear", "failed"]
-_NEW = insert(UnsubscribedRow).prefix_with("IGNORE", dialect="mysql").prefix_with("OR IGNORE", dialect="sqlite")
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Mails:
 
     def unsubscribe(self, owner: str, address: str) -> None:
         with transaction(self.engine) as session:
-            session.execute(_NEW, {"owner": owner, "address": address.lower()})
+            session.execute(insert_missing(UnsubscribedRow), {"owner": owner, "address": address.lower()})
 
     def subscribe(self, owner: str, address: str) -> None:
         """Takes an `unsubscribe` back."""

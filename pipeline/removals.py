@@ -5,21 +5,18 @@ from dataclasses import dataclass
 from threading import Event
 
 import structlog
-from sqlalchemy import Delete, Engine, delete, insert, select
+from sqlalchemy import Delete, Engine, delete, select
 from sqlalchemy.orm import Session
 
 from pipeline.blobs import BlobStore
 from pipeline.catalog import ArtifactRow, RemovalRow, UploadRow
-from pipeline.database import transaction
+from pipeline.database import insert_missing, transaction
 from pipeline.errors import Unavailable
 
 log = structlog.get_logger()
 BATCH = 100
 SECONDS = 10.0
 """Between two looks for what is left: what is deleted while the store is away goes soon after it is back."""
-
-
-_NOTE = insert(RemovalRow).prefix_with("IGNORE", dialect="mysql").prefix_with("OR IGNORE", dialect="sqlite")
 
 
 def doom(session: Session, blobs: Iterable[str]) -> None:
@@ -29,7 +26,7 @@ def doom(session: Session, blobs: Iterable[str]) -> None:
     """
     session.flush()
     if noted := [{"blob": blob} for blob in sorted(set(blobs))]:
-        session.execute(_NOTE, noted)
+        session.execute(insert_missing(RemovalRow), noted)
 
 
 def named(session: Session, blobs: Iterable[str]) -> set[str]:
