@@ -16,7 +16,7 @@ from gateway.downloads import attachment
 from gateway.services import services
 from pipeline.blobs import BlobMissing
 from pipeline.jobs import Job
-from pipeline.names import Folded, free_name, stem
+from pipeline.names import Folded, free_names, stem
 from pipeline.problems import Problem
 from pipeline.work import Artifact
 
@@ -114,10 +114,9 @@ def _check_blobs(artifacts: Sequence[Artifact]) -> None:
 
 def _entries(job: Job) -> Iterator[Entry]:
     """Names are unique also where case does not count."""
-    moment, taken, blobs = job.finished_at or job.created_at, Folded(), services().blobs
-    for artifact in job.artifacts:
-        name = free_name(artifact.name, taken)
-        taken.add(name)
+    moment, blobs = job.finished_at or job.created_at, services().blobs
+    names = free_names((artifact.name for artifact in job.artifacts), Folded())
+    for name, artifact in zip(names, job.artifacts, strict=True):
         yield Entry(name, moment, artifact.bytes, partial(blobs.open, artifact.blob))
 
 

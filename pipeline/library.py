@@ -12,7 +12,7 @@ from sqlalchemy.orm import selectinload
 from pipeline.catalog import ENDED, DeletionRow, JobRow
 from pipeline.cursors import EARLIEST, LATEST, make_cursor, read_cursor, read_moment
 from pipeline.database import now, transaction
-from pipeline.names import Folded, free_name, safe_name, stem
+from pipeline.names import Folded, free_names, safe_name, stem
 from pipeline.options import Format, Tag
 from pipeline.reuse import artifact
 from pipeline.work import HIDDEN, Artifact
@@ -186,10 +186,8 @@ class Library:
 
 def named(files: Sequence[Artifact], folder: str) -> Iterator[NamedFile]:
     """Under names that no file system takes for the same; which depends on all files of the job, not on those that are wanted."""
-    taken = Folded()
-    for found in files:
-        name = free_name(safe_name(found.name, FILE), taken)
-        taken.add(name)
+    names = free_names((safe_name(found.name, FILE) for found in files), Folded())
+    for name, found in zip(names, files, strict=True):
         yield NamedFile(f"{folder}/{name}", found)
 
 

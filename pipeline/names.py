@@ -3,7 +3,7 @@
 import mimetypes
 import re
 import unicodedata
-from collections.abc import Container
+from collections.abc import Container, Iterable, Iterator
 from itertools import chain, count
 
 LONGEST = 150
@@ -83,3 +83,11 @@ def free_name(name: str, taken: Container[str]) -> str:
     base, dot, extension = name.rpartition(".")
     numbered = (f"{base} ({number}){dot}{extension}" if base else f"{name} ({number})" for number in count(1))
     return next(free for free in chain([name], numbered) if free not in taken)
+
+
+def free_names(names: Iterable[str], taken: set[str]) -> Iterator[str]:
+    """A free name for each, which is taken then."""
+    for name in names:
+        free = free_name(name, taken)
+        taken.add(free)
+        yield free

@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from pipeline import flow
 from pipeline.catalog import ArtifactRow, JobRow, TaskRow, UsageRow
-from pipeline.names import free_name
+from pipeline.names import free_names
 from pipeline.options import Options
 from pipeline.removals import doom
 from pipeline.reuse import adopt, artifact_row
@@ -78,9 +78,7 @@ def _replaced(row: ArtifactRow | None, file: Artifact) -> bool:
 def _add_artifacts(session: Session, job_id: str, made: Sequence[Artifact]) -> None:
     """Under names that are free: an MP3 of an MP3 must not bear its name."""
     taken = set(session.scalars(select(ArtifactRow.name).where(ArtifactRow.job_id == job_id)))
-    for file in made:
-        name = free_name(file.name, taken)
-        taken.add(name)
+    for name, file in zip(free_names((file.name for file in made), taken), made, strict=True):
         session.add(artifact_row(job_id, file, name=name))
 
 

@@ -7,7 +7,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from pipeline.catalog import ArtifactRow, JobRow
-from pipeline.names import free_name, stem
+from pipeline.names import free_names, stem
 from pipeline.options import Options
 from pipeline.removals import doom
 from pipeline.search import share
@@ -70,12 +70,10 @@ def _original(job: JobRow) -> ArtifactRow | None:
 
 def _share_results(session: Session, twin: JobRow, job: JobRow, taken: str) -> None:
     """Under the new job's title; the bytes stay where they are. What people do not see keeps its names."""
-    names = {taken}
-    for made in twin.artifacts:
-        if made.kind not in _UNSHARED:
-            name = free_name(made.name if made.kind in HIDDEN else _renamed(made, job.title), names)
-            names.add(name)
-            session.add(artifact_row(job.id, artifact(made), name=name))
+    shared = [made for made in twin.artifacts if made.kind not in _UNSHARED]
+    wanted = (made.name if made.kind in HIDDEN else _renamed(made, job.title) for made in shared)
+    for name, made in zip(free_names(wanted, {taken}), shared, strict=True):
+        session.add(artifact_row(job.id, artifact(made), name=name))
     share(session, twin.id, job.id)
 
 
