@@ -43,8 +43,9 @@ def _numbered(session: Session, job: JobRow, kind: str, args: Sequence[dict[str,
 
 
 def next_number(session: Session, job_id: str, kind: str) -> int:
-    """The part of the next task of `kind` that tells of a job, which is locked."""
-    return session.scalar(select(func.count()).where(TaskRow.job_id == job_id, TaskRow.kind == kind)) or 0
+    """The part of the next task of `kind` of a job, which is locked."""
+    last = session.scalar(select(func.max(TaskRow.part)).where(TaskRow.job_id == job_id, TaskRow.kind == kind))
+    return 0 if last is None else last + 1
 
 
 def _webhooks(session: Session, owner: str, event: str, named: str | None) -> Sequence[str]:

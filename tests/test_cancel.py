@@ -31,13 +31,6 @@ def conference(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def client(suite: Embedded) -> Iterator[Client]:
-    found = suite.client()
-    yield found
-    found.close()
-
-
 def converting(suite: Embedded) -> set[str]:
     """The ffmpegs that work in this suite's folder."""
     return {place.parent.name for place in Path("/proc").glob("[0-9]*/cwd") if _is_ffmpeg(place, suite.data)}

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from itertools import islice
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select
+from sqlalchemy import ColumnElement, and_, delete, or_, select
 from sqlalchemy.orm import Session
 
 from pipeline.catalog import ENDED, FolderRow, JobRow, RemoteFileRow, ReturnedFileRow, TaskRow
 from pipeline.remote_file_rows import forget
 from pipeline.task_rows import messages, new_task
+from pipeline.telling import next_number
 from pipeline.work import NextTask
 from sync.dropbox.account import Gone, RemoteFile
 from sync.watching.candidates import refusal
@@ -97,12 +98,12 @@ class News:
 
     def _revise(self, row: RemoteFileRow, returned: ReturnedFileRow) -> None:
         connection = self.taking.connection.id
-        revisions = TaskRow.job_id == connection, TaskRow.kind == "revise"
-        part = self._session.scalar(select(func.max(TaskRow.part)).where(*revisions))
-        self._session.execute(delete(TaskRow).where(*revisions, TaskRow.state.in_(ENDED)))
+        number = next_number(self._session, connection, "revise")
+        ended = TaskRow.job_id == connection, TaskRow.kind == "revise", TaskRow.state.in_(ENDED)
+        self._session.execute(delete(TaskRow).where(*ended))
         edit = {"file": row.id, "rev": row.rev, "size": row.size, "content_hash": row.content_hash}
         edit |= {"job": returned.job_id, "name": returned.name, "version": returned.version}
-        task = new_task(connection, NextTask("revise", 0 if part is None else part + 1, edit))
+        task = new_task(connection, NextTask("revise", number, edit))
         self._session.add(task)
         self._session.flush()
         self.taking.sent += messages(self._session.get_one(JobRow, connection).trace, [task])

@@ -106,9 +106,7 @@ class Visit:
         """Raises Retry, Broken, Superseded."""
         account = self.using.accounts.open(self.connection, lambda: self.progress(0))
         trouble = [told for folder in self.connection.folders if (told := self._look(account, folder))]
-        if self.is_cut:
-            return Result(again=0, sent=self.sent)
-        if not self._take_due():
+        if self.is_cut or not self._take_due():
             return Result(again=0, sent=self.sent)
         self.sent += self.using.files.checked(self.connection.id, trouble, listens=self.using.listens)
         return Result(again=self._pause(), sent=self.sent)
