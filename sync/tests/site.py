@@ -22,6 +22,8 @@ from dev import threaded
 
 YESTERDAY = "Mon, 01 Jan 2024 10:00:00 GMT"
 NOW = "Tue, 02 Jan 2024 10:00:00 GMT"
+RESET = struct.pack("ii", 1, 0)
+"""For SO_LINGER: the connection is reset when it is closed."""
 
 
 class Asked(NamedTuple):
@@ -117,7 +119,7 @@ def ranges(body: bytes, most: int | None = None, reset: bool = False, **validato
             visit.head(206, Content_Length=str(len(body) - start), Content_Range=span, **validators)
         visit.wfile.write(body[start:][:most])
         if reset:
-            visit.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            visit.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             visit.connection.close()
 
     return answer

@@ -4,7 +4,8 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from ipaddress import ip_network
 from pathlib import Path
 from threading import Event, Thread
@@ -17,7 +18,7 @@ from pipeline.guard import Guard
 from pipeline.network import FORBIDDEN, UNPROVEN, look_up, tls_context
 from sync.by_address.address import DOWNGRADE
 from sync.tests.conftest import RECORDING, Fetcher
-from sync.tests.site import Site, certificate, falls_silent, gives, leads, ranges, running, says
+from sync.tests.site import RESET, Site, certificate, falls_silent, gives, leads, ranges, running, says
 
 PUBLIC = "93.184.216.34"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
@@ -221,6 +222,22 @@ def test_cancel_ends_a_fetch_in_a_silent_handshake(fetcher: Fetcher) -> None:
         thread.start()
         _cancel(fetcher, f"https://127.0.0.1:{mute.getsockname()[1]}/a.mp3", cancelled)
         thread.join()
+
+
+def test_a_server_that_resets_every_connection_is_left(fetcher: Fetcher) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as rude, ThreadPoolExecutor() as threads:
+
+        def refuse() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = rude.accept()
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+                    connection.close()
+
+        threads.submit(refuse)
+        with pytest.raises(Retry):
+            fetcher(f"https://127.0.0.1:{rude.getsockname()[1]}/a.mp3")
+        rude.shutdown(socket.SHUT_RDWR)  # ends `accept`
 
 
 def test_a_server_that_takes_no_connection_is_left(fetcher: Fetcher) -> None:
