@@ -225,7 +225,8 @@ def test_cancel_ends_a_fetch_in_a_silent_handshake(fetcher: Fetcher) -> None:
 
 
 def test_a_server_that_resets_every_connection_is_left(fetcher: Fetcher) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as rude, ThreadPoolExecutor() as threads:
+    with ExitStack() as stack:
+        rude = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
 
         def refuse() -> None:
             with suppress(OSError):
@@ -234,10 +235,11 @@ def test_a_server_that_resets_every_connection_is_left(fetcher: Fetcher) -> None
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
                     connection.close()
 
-        threads.submit(refuse)
-        with pytest.raises(Retry):
+        stack.enter_context(ThreadPoolExecutor()).submit(refuse)
+        stack.callback(rude.shutdown, socket.SHUT_RDWR)  # ends `accept`, whatever comes of the fetch
+        with pytest.raises(Retry, match="connection to the server"):
             fetcher(f"https://127.0.0.1:{rude.getsockname()[1]}/a.mp3")
-        rude.shutdown(socket.SHUT_RDWR)  # ends `accept`
+    assert not fetcher.kept()
 
 
 def test_a_server_that_takes_no_connection_is_left(fetcher: Fetcher) -> None:
